@@ -1,0 +1,1 @@
+"""Values and algorithms: numpy and scikit-image, no torch, no napari."""

@@ -1,0 +1,152 @@
+"""One mask as a window shows it, and which of several masks are worth offering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam3.core.prediction import LOGIT_LIMIT, Prediction
+from napari_sam3.core.prompt import Box
+from napari_sam3.core.resample import Grid, resample
+from napari_sam3.core.windows import Window
+
+__all__ = ["Candidate", "LogitMap", "by_score", "candidates", "distinct", "union"]
+
+#: Candidates that share more than this are the same answer to the user.
+_SAME_MASK_IOU = 0.85
+#: Side of the grid on which two masks are compared.
+_COMPARED_CELLS = 48
+
+
+class LogitMap(NamedTuple):
+    """Logits and where their cells lie in the image.
+
+    Attributes
+    ----------
+    logits : ndarray of shape (grid.rows, grid.cols) and dtype float32
+        Above 0 is object.
+    grid : Grid
+        The cells.
+    """
+
+    logits: NDArray[np.float32]
+    grid: Grid
+
+    def bounds(self) -> Box | None:
+        """Return the object's edges in image pixels, or None if there is none."""
+        rows, cols = (np.flatnonzero((self.logits > 0).any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            return None
+        tall, wide = (
+            self.grid.height / self.grid.rows,
+            self.grid.width / self.grid.cols,
+        )
+        return (
+            self.grid.row0 + float(rows[0]) * tall,
+            self.grid.col0 + float(cols[0]) * wide,
+            self.grid.row0 + float(rows[-1] + 1) * tall,
+            self.grid.col0 + float(cols[-1] + 1) * wide,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """One mask as a window shows it.
+
+    Parameters
+    ----------
+    map : LogitMap
+        At half of the window's resolution.
+    score : float
+        Predicted IoU with the whole object, also the part beyond the window.
+    """
+
+    map: LogitMap
+    score: float
+
+    def to_prediction(self, shape: tuple[int, int], low_res: int) -> Prediction:
+        """Return the mask in image pixels and in the low-resolution frame."""
+        logits, grid = self.map
+        row0, col0 = max(int(grid.row0), 0), max(int(grid.col0), 0)
+        row1 = max(row0, min(int(grid.row0 + grid.height), shape[0]))
+        col1 = max(col0, min(int(grid.col0 + grid.width), shape[1]))
+        height, width = row1 - row0, col1 - col0
+        return Prediction(
+            logits=resample(logits, grid, Grid(row0, col0, height, width, height, width)),
+            bbox=(row0, col0, row1, col1),
+            score=self.score,
+            low_res=resample(logits, grid, Grid(0, 0, *shape, low_res, low_res)),
+        )
+
+
+def candidates(
+    window: Window, logits: NDArray[np.float32], scores: NDArray[np.float32]
+) -> list[Candidate]:
+    """Name the place of a network's masks.
+
+    Parameters
+    ----------
+    window : Window
+        That the network saw.
+    logits : ndarray of shape (M, h, w) and dtype float32
+        Its masks.
+    scores : ndarray of shape (M,)
+        Predicted IoUs.
+
+    Returns
+    -------
+    list of Candidate
+        In the same order, logits clamped to ±32.
+    """
+    limit = np.float32(LOGIT_LIMIT)
+    grid = window.grid(*logits.shape[1:])
+    return [
+        Candidate(LogitMap(np.clip(mask, -limit, limit), grid), float(score))
+        for mask, score in zip(logits, scores, strict=True)
+    ]
+
+
+def union(first: Box | None, second: Box) -> Box:
+    """Return the smallest box that holds both."""
+    if first is None:
+        return second
+    return (
+        min(first[0], second[0]),
+        min(first[1], second[1]),
+        max(first[2], second[2]),
+        max(first[3], second[3]),
+    )
+
+
+def by_score(masks: list[Candidate]) -> list[Candidate]:
+    """Sort, the best first."""
+    return sorted(masks, key=lambda mask: -mask.score)
+
+
+def distinct(masks: list[Candidate], count: int) -> list[Candidate]:
+    """Take the best masks that differ; then, if there are too few, the best others."""
+    ordered = by_score(masks)
+    if count == 1:
+        return ordered[:1]
+    taken: list[Candidate] = []
+    for mask in ordered:
+        if len(taken) < count and all(
+            _overlap(mask.map, other.map) < _SAME_MASK_IOU for other in taken
+        ):
+            taken.append(mask)
+    rest = [mask for mask in ordered if not any(mask is other for other in taken)]
+    return by_score([*taken, *rest[: count - len(taken)]])
+
+
+def _overlap(first: LogitMap, second: LogitMap) -> float:
+    """Return the IoU of two masks of different windows, on the finer one's cells."""
+    one, two = first.bounds(), second.bounds()
+    if one is None or two is None:
+        return float(one is two)
+    row0, col0, row1, col1 = union(one, two)
+    frame = Grid(row0, col0, row1 - row0, col1 - col0, *[_COMPARED_CELLS] * 2)
+    a, b = (resample(*part, frame) > 0 for part in (first, second))
+    return float((a & b).sum() / max((a | b).sum(), 1))

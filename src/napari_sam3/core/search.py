@@ -1,0 +1,209 @@
+"""Answering a prompt from small windows: a ladder of scales, then a closer look.
+
+A window in which the object has a fitting size costs little and shows it sharp,
+whatever the image's size. Zooming in on the object follows RITM (Sofiiuk et al.,
+2022) and FocalClick (Chen et al., CVPR 2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam3.core.candidate import (
+    Candidate,
+    LogitMap,
+    by_score,
+    candidates,
+    distinct,
+    union,
+)
+from napari_sam3.core.prompt import Box, Prompt
+from napari_sam3.core.resample import Grid, resample
+from napari_sam3.core.windows import Window, fit_window, ladder_windows
+
+__all__ = ["WindowDecoder", "WindowPrompt", "WindowSearch", "earlier_mask"]
+
+#: Windows per call of the network; bounds its memory.
+_BATCH = 42
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowPrompt:
+    """A prompt as one window of S x S pixels shows it.
+
+    Parameters
+    ----------
+    points : ndarray of shape (N, 2)
+        Clicks in window pixels from the corner.
+    labels : ndarray of shape (N,) and dtype bool
+        True on the object.
+    box : ndarray of shape (4,), optional
+        ``(row0, col0, row1, col1)`` in window pixels.
+    mask : ndarray of shape (S / 2, S / 2) and dtype float32, optional
+        Earlier logits.
+    """
+
+    points: NDArray[np.float64]
+    labels: NDArray[np.bool_]
+    box: NDArray[np.float64] | None
+    mask: NDArray[np.float32] | None
+
+    @classmethod
+    def place(
+        cls, prompt: Prompt, window: Window, earlier: LogitMap | None, size: int
+    ) -> WindowPrompt:
+        """Bring a prompt and the earlier mask to a window's frame."""
+        box = None
+        if prompt.box is not None:
+            # The box has edges, the points have pixel centres: half a pixel apart.
+            corners = np.array(prompt.box).reshape(2, 2) - 0.5
+            box = window.to_window(corners, size).ravel()
+        return cls(
+            points=window.to_window(prompt.points, size),
+            labels=prompt.labels,
+            box=box,
+            mask=None
+            if earlier is None
+            else resample(*earlier, window.grid(size // 2, size // 2)),
+        )
+
+
+class WindowDecoder(Protocol):
+    """A network that is cheap enough to look through many windows per click."""
+
+    @property
+    def window_size(self) -> int:
+        """Side S of the windows that it sees."""
+        ...
+
+    def decode_windows(
+        self, pixels: NDArray[np.uint8], prompts: Sequence[WindowPrompt]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Segment one object in each of K windows.
+
+        ``pixels`` has the shape (K, S, S, 3). Returns logits of shape
+        (K, M, S / 2, S / 2) and predicted IoUs of shape (K, M).
+
+        The first of the M masks is the plain answer, the others are candidates
+        for ambiguous prompts.
+        """
+        ...
+
+
+#: A window to decode: whose prompt, where, and what was there before.
+_Look = tuple[Prompt, Window, LogitMap | None]
+
+
+class WindowSearch:
+    """Finds, for prompts in an image, the windows that answer them best.
+
+    Parameters
+    ----------
+    decoder : WindowDecoder
+        The network.
+    """
+
+    def __init__(self, decoder: WindowDecoder) -> None:
+        self.decoder = decoder
+
+    def find(
+        self, image: NDArray[np.uint8], prompts: Sequence[Prompt], count: int
+    ) -> list[list[Candidate]]:
+        """Answer prompts.
+
+        Parameters
+        ----------
+        image : ndarray of shape (rows, columns, 3) and dtype uint8
+            RGB; only the windows' pixels are read.
+        prompts : sequence of Prompt
+            One per object.
+        count : int
+            How many answers to give for each.
+
+        Returns
+        -------
+        list of list of Candidate
+            Per prompt ``count`` masks, the best first.
+        """
+        shape = (image.shape[0], image.shape[1])
+        plans = [_first_looks(prompt, shape) for prompt in prompts]
+        seen = iter(self._decode(image, [look for plan in plans for look in plan]))
+        found = [
+            distinct([mask for _ in plan for mask in next(seen)], count)
+            for plan in plans
+        ]
+        # Only a ladder needs the closer look: the other windows fitted already.
+        searched = [len(plan) > 1 for plan in plans]
+        closer = [
+            _closer_look(prompt, mask)
+            for prompt, masks, wanted in zip(prompts, found, searched, strict=True)
+            for mask in masks
+            if wanted
+        ]
+        focused = iter(self._decode(image, closer))
+        return [
+            by_score([next(focused)[0] for _ in masks]) if wanted else masks
+            for masks, wanted in zip(found, searched, strict=True)
+        ]
+
+    def _decode(
+        self, image: NDArray[np.uint8], looks: list[_Look]
+    ) -> list[list[Candidate]]:
+        """Decode windows in batches; each gives the list of its masks."""
+        size = self.decoder.window_size
+        answers = []
+        for start in range(0, len(looks), _BATCH):
+            part = looks[start : start + _BATCH]
+            pixels = np.stack([window.read(image, size) for _, window, _ in part])
+            placed = [WindowPrompt.place(*look, size) for look in part]
+            logits, scores = self.decoder.decode_windows(pixels, placed)
+            answers += [
+                candidates(window, masks, marks)
+                for (_, window, _), masks, marks in zip(
+                    part, logits, scores, strict=True
+                )
+            ]
+        return answers
+
+
+def earlier_mask(prompt: Prompt, shape: tuple[int, int]) -> LogitMap | None:
+    """Return the mask that a prompt brings along, over the whole image."""
+    if prompt.mask_logits is None:
+        return None
+    return LogitMap(
+        prompt.mask_logits, Grid(0, 0, *shape, *prompt.mask_logits.shape)
+    )
+
+
+def _first_looks(prompt: Prompt, shape: tuple[int, int]) -> list[_Look]:
+    """Choose windows: fitted to what the prompt outlines, or a ladder of scales."""
+    earlier = earlier_mask(prompt, shape)
+    bounds = earlier.bounds() if earlier is not None else None
+    if prompt.box is not None:
+        bounds = union(bounds, prompt.box)
+    if bounds is None and not len(prompt.points):
+        bounds = (0.0, 0.0, float(shape[0]), float(shape[1]))  # an empty mask alone
+    if bounds is not None:
+        return [(prompt, fit_window(_with_clicks(bounds, prompt)), earlier)]
+    clicks = prompt.positive if prompt.labels.any() else prompt.points
+    return [(prompt, window, earlier) for window in ladder_windows(clicks, shape)]
+
+
+def _closer_look(prompt: Prompt, mask: Candidate) -> _Look:
+    """Fit a window to a mask and the clicks on the object, the mask carried over."""
+    bounds = mask.map.bounds()
+    if bounds is None:  # nothing found: look where the clicks are
+        row, col = prompt.points.mean(axis=0) + 0.5
+        bounds = (row, col, row, col)
+    return prompt, fit_window(_with_clicks(bounds, prompt)), mask.map
+
+
+def _with_clicks(bounds: Box, prompt: Prompt) -> Box:
+    for row, col in prompt.positive:
+        bounds = union(bounds, (row, col, row + 1, col + 1))
+    return bounds

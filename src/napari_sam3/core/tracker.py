@@ -1,0 +1,78 @@
+"""The protocol that every model fulfils, so that nothing else knows which it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sam3.core.prediction import Embedding, Prediction
+from napari_sam3.core.prompt import Prompt
+
+__all__ = ["Tracker"]
+
+
+@runtime_checkable
+class Tracker(Protocol):
+    """A promptable model: images in, embeddings out; prompts in, masks out.
+
+    Both calls are pure: the same values give the same answers, whatever was
+    asked before, so answers can be cached, batched and computed on any thread.
+    """
+
+    @property
+    def model_id(self) -> str:
+        """Catalog id, such as ``"nano"``."""
+        ...
+
+    @property
+    def low_res_size(self) -> int:
+        """Side of the square low-resolution logits."""
+        ...
+
+    @property
+    def device(self) -> Any:
+        """The ``torch.device`` that the network runs on."""
+        ...
+
+    def embed(self, images: Sequence[NDArray[np.uint8]]) -> list[Embedding]:
+        """Compute embeddings, as many images at once as memory allows.
+
+        Parameters
+        ----------
+        images : sequence of ndarray of shape (rows, columns, 3) and dtype uint8
+            RGB images; their sizes may differ.
+
+        Returns
+        -------
+        list of Embedding
+            One per image, in order.
+        """
+        ...
+
+    def predict(
+        self, embedding: Embedding, prompts: Sequence[Prompt], *, multimask: bool
+    ) -> list[list[Prediction]]:
+        """Segment the objects that the prompts describe, one per prompt.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            Of this model.
+        prompts : sequence of Prompt
+            One per object, in pixels of the embedded image.
+        multimask : bool
+            Whether to give three candidates per object, or the best guess.
+
+        Returns
+        -------
+        list of list of Prediction
+            Per prompt three candidates or one.
+        """
+        ...
+
+    def image_embedding(self, embedding: Embedding) -> Any:
+        """Return the features as a ``torch.Tensor`` of shape (1, C, H, W)."""
+        ...
