@@ -1,0 +1,1 @@
+"""Promptable models behind one protocol; the only place that knows torch."""

@@ -1,0 +1,1 @@
+"""nano: the small promptable network for microscopy that ships with the package."""

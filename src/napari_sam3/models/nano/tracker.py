@@ -1,0 +1,255 @@
+"""nano behind the `Tracker` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from napari_sam3.core.candidate import Candidate, candidates, distinct
+from napari_sam3.core.errors import CheckpointError, ModelError
+from napari_sam3.core.prediction import Embedding, Prediction
+from napari_sam3.core.prompt import Prompt
+from napari_sam3.core.search import WindowPrompt, WindowSearch, earlier_mask
+from napari_sam3.core.windows import Window
+from napari_sam3.models.nano.network import Features, NanoNet
+from napari_sam3.models.nano.prompts import PromptTensors
+
+__all__ = ["NanoTracker"]
+
+#: Side of a window, and of the whole view that `embed` computes.
+WINDOW_SIZE = 128
+WHOLE_SIZE = 512
+_LOW_RES = 256
+_EMBEDDING_SIDE = 64
+#: Whole views per forward pass: about 100 MB of activations each.
+_EMBED_BATCH = 4
+
+
+class _NanoFeatures(NamedTuple):
+    """What nano keeps of an image: the pixels for its windows, the whole prompt."""
+
+    image: NDArray[np.uint8]
+    whole: Features
+
+
+class NanoTracker:
+    """The embedded model.
+
+    A prompt is answered from small windows around it (`WindowSearch`), so that
+    the cost does not depend on the image's size. The whole view that `embed`
+    computes is the image's embedding; it answers prompts when windows are off.
+
+    Parameters
+    ----------
+    network : NanoNet
+        With its weights; normalisations get folded.
+    model_id : str
+        How embeddings name it.
+    device : torch.device
+        Where it runs.
+    dtype : torch.dtype
+        float32, or a half format to compute convolutions in.
+    windows : bool
+        Whether prompts are answered from windows (default) or from the whole
+        prompt.
+    """
+
+    def __init__(
+        self,
+        network: NanoNet,
+        *,
+        model_id: str = "nano",
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+        windows: bool = True,
+    ) -> None:
+        self._device = device or torch.device("cpu")
+        self._dtype = dtype
+        self._model_id = model_id
+        self._windows = windows
+        folded = network.eval().fold().requires_grad_(False)
+        self.network = folded.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._search = WindowSearch(self)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        *,
+        model_id: str = "nano",
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+        windows: bool = True,
+    ) -> NanoTracker:
+        """Read weights; every tensor must be there and fit.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is damaged or holds another network.
+        """
+        try:
+            state = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"{path} cannot be read as safetensors ({error}); "
+                "get the file again, it may be incomplete."
+            ) from error
+        network = NanoNet()
+        try:
+            network.load_state_dict({k: v.float() for k, v in state.items()})
+        except RuntimeError as error:
+            detail = " ".join(str(error).split())[:300]
+            raise CheckpointError(
+                f"{path} does not hold the weights of nano: {detail}. "
+                "Give a file that training/pack.py wrote."
+            ) from error
+        return cls(
+            network, model_id=model_id, device=device, dtype=dtype, windows=windows
+        )
+
+    @property
+    def model_id(self) -> str:
+        """How embeddings name it."""
+        return self._model_id
+
+    @property
+    def low_res_size(self) -> int:
+        """Side of the low-resolution logits: 256."""
+        return _LOW_RES
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self._device
+
+    @property
+    def window_size(self) -> int:
+        """Side of the windows, in network pixels."""
+        return WINDOW_SIZE
+
+    def embed(self, images: Sequence[NDArray[np.uint8]]) -> list[Embedding]:
+        """Compute whole views; see `Tracker.embed`."""
+        embeddings = []
+        for start in range(0, len(images), _EMBED_BATCH):
+            part = images[start : start + _EMBED_BATCH]
+            pixels = [
+                Window(0, 0, *image.shape[:2]).read(image, WHOLE_SIZE) for image in part
+            ]
+            features = self._encode(np.stack(pixels))
+            for index, image in enumerate(part):
+                one = features.repeat(torch.tensor([index], device=self._device))
+                nbytes = sum(t.nbytes for t in (one.fine, *one.levels)) + image.nbytes
+                embeddings.append(
+                    Embedding(
+                        _NanoFeatures(image, one),
+                        (image.shape[0], image.shape[1]),
+                        self._model_id,
+                        nbytes,
+                    )
+                )
+        return embeddings
+
+    def predict(
+        self, embedding: Embedding, prompts: Sequence[Prompt], *, multimask: bool
+    ) -> list[list[Prediction]]:
+        """Segment objects; see `Tracker.predict`."""
+        if embedding.model_id != self._model_id:
+            raise ModelError(
+                f"This embedding is of the model {embedding.model_id!r}, not "
+                f"{self._model_id!r}; embed the image again."
+            )
+        features: _NanoFeatures = embedding.features
+        count = 3 if multimask else 1
+        if self._windows:
+            found = self._search.find(features.image, prompts, count)
+        else:
+            found = [self._look_at_all(features, prompt, count) for prompt in prompts]
+        shape = embedding.image_shape
+        return [
+            [mask.to_prediction(shape, _LOW_RES) for mask in masks] for masks in found
+        ]
+
+    def image_embedding(self, embedding: Embedding) -> Tensor:
+        """Return the pyramid at stride 8, shape (1, 256, 64, 64), float32."""
+        features: _NanoFeatures = embedding.features
+        side = (_EMBEDDING_SIDE, _EMBEDDING_SIDE)
+        levels = [
+            F.adaptive_avg_pool2d(level, side)
+            if level.shape[-1] > _EMBEDDING_SIDE
+            else F.interpolate(level, side, mode="bilinear")
+            for level in features.whole.levels
+        ]
+        return torch.cat(levels, dim=1).float().contiguous()
+
+    def decode_windows(
+        self, pixels: NDArray[np.uint8], prompts: Sequence[WindowPrompt]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Encode and decode windows; see `WindowDecoder.decode_windows`."""
+        return self._decode(self._encode(pixels), prompts, pixels.shape[1])
+
+    def _look_at_all(
+        self, features: _NanoFeatures, prompt: Prompt, count: int
+    ) -> list[Candidate]:
+        """Answer a prompt from the whole view alone."""
+        shape = (features.image.shape[0], features.image.shape[1])
+        window = Window(0, 0, *shape)
+        placed = WindowPrompt.place(
+            prompt, window, earlier_mask(prompt, shape), WHOLE_SIZE
+        )
+        logits, scores = self._decode(features.whole, [placed], WHOLE_SIZE)
+        return distinct(candidates(window, logits[0], scores[0]), count)
+
+    def _encode(self, pixels: NDArray[np.uint8]) -> Features:
+        batch = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2).float()
+        with torch.inference_mode(), self._precision():
+            return self.network.embed(batch)
+
+    def _decode(
+        self, features: Features, prompts: Sequence[WindowPrompt], size: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        tensors = _to_tensors(prompts, size // 2, self._device)
+        with torch.inference_mode(), self._precision():
+            logits, scores = self.network.decode(features, tensors)
+        return logits.float().cpu().numpy(), scores.float().sigmoid().cpu().numpy()
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(
+            self._device.type,
+            dtype=self._dtype if self._dtype != torch.float32 else torch.bfloat16,
+            enabled=self._dtype != torch.float32,
+        )
+
+
+def _to_tensors(
+    prompts: Sequence[WindowPrompt], cells: int, device: torch.device
+) -> PromptTensors:
+    """Stack prompts; missing clicks are label -1, missing boxes NaN."""
+    most = max(1, *(len(prompt.points) for prompt in prompts))
+    points = np.zeros((len(prompts), most, 2), np.float32)
+    labels = np.full((len(prompts), most), -1, np.float32)
+    boxes = np.full((len(prompts), 4), np.nan, np.float32)
+    masks = np.zeros((len(prompts), 1, cells, cells), np.float32)
+    has_mask = np.zeros(len(prompts), np.float32)
+    for index, prompt in enumerate(prompts):
+        points[index, : len(prompt.points)] = prompt.points
+        labels[index, : len(prompt.points)] = prompt.labels
+        if prompt.box is not None:
+            boxes[index] = prompt.box
+        if prompt.mask is not None:
+            masks[index, 0], has_mask[index] = prompt.mask, 1
+    return PromptTensors(
+        *(
+            torch.from_numpy(array).to(device)
+            for array in (points, labels, boxes, masks, has_mask)
+        )
+    )
