@@ -1,0 +1,1 @@
+"""Scripts that train the nano network; run as ``python -m training.NAME``."""

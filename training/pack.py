@@ -1,0 +1,83 @@
+"""Pack trained weights for shipping.
+
+Run ``python -m training.pack RUN/weights.safetensors -o nano.safetensors``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from napari_sam3.models.nano.network import NanoNet
+
+__all__ = ["pack"]
+
+#: What the wheel may carry.
+MAX_BYTES = 12_000_000
+
+
+def pack(source: Path, target: Path, metadata: dict[str, str]) -> int:
+    """Write weights in float16, normalisations in float32.
+
+    Parameters
+    ----------
+    source : Path
+        ``weights.safetensors`` of a run.
+    target : Path
+        Written at once or not at all.
+    metadata : dict of str to str
+        Kept in the file's header.
+
+    Returns
+    -------
+    int
+        Bytes written.
+
+    Raises
+    ------
+    RuntimeError
+        If the tensors are not exactly the network's.
+    ValueError
+        If the file is larger than the wheel may carry.
+    """
+    state = load_file(source)
+    NanoNet().load_state_dict(state)  # nothing missing, nothing extra
+    half = {name: _shrink(name, tensor) for name, tensor in state.items()}
+    partial = target.with_suffix(".partial")
+    save_file(half, partial, metadata)
+    size = partial.stat().st_size
+    if size > MAX_BYTES:
+        partial.unlink()
+        raise ValueError(f"{size} bytes are more than {MAX_BYTES}.")
+    partial.replace(target)
+    return size
+
+
+def _shrink(name: str, tensor: Tensor) -> Tensor:
+    """Halve what is large; variances can leave the range of float16."""
+    keep = ".norm." in name or not tensor.is_floating_point()
+    return tensor.contiguous() if keep else tensor.to(torch.float16).contiguous()
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Pack from the command line."""
+    parser = argparse.ArgumentParser(prog="training.pack", description=__doc__)
+    parser.add_argument("weights", type=Path, help="weights.safetensors of a run")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args(argv)
+    metadata = {"network": "nano"}
+    settings = arguments.weights.parent / "arguments.json"
+    if settings.exists():
+        used = json.loads(settings.read_text())
+        metadata |= {k: used[k] for k in ("steps", "batch", "rate", "synthetic", "seed")}
+    size = pack(arguments.weights, arguments.output, metadata)
+    print(f"{arguments.output}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

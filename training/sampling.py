@@ -1,0 +1,278 @@
+"""Training windows: where they lie, what is prompted in them, what is true there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from napari_sam3.core.windows import Window
+from training.augment import change_appearance, turn
+from training.data import LabelledImage
+
+__all__ = ["Batch", "SampleSettings", "WindowStream"]
+
+#: Chance of each modality; equal chances by count would be all nuclei.
+MODALITY_WEIGHTS = {
+    "fluorescence_nuclei": 0.13,
+    "histology_HE_light": 0.08,
+    "histology_purple": 0.07,
+    "brightfield_gray_tissue": 0.04,
+    "phase_contrast_cells": 0.14,
+    "em_sem_axons": 0.06,
+    "em_sem_myelinated_fibres": 0.06,
+    "em_fibsem_neurons": 0.09,
+    "photo_grains": 0.07,
+    "synthetic": 0.30,
+}
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """How windows are drawn.
+
+    Parameters
+    ----------
+    window : int
+        Side of a window in network pixels.
+    prompts : int
+        Objects that are prompted per window.
+    ladder_share : float
+        Share of windows centred on a click at any scale, as the first click
+        meets them; the others are fitted to an object.
+    box_share : float
+        Share of objects in fitted windows that are prompted by a box.
+    """
+
+    window: int = 128
+    prompts: int = 3
+    ladder_share: float = 0.55
+    box_share: float = 0.55
+
+
+class Batch(NamedTuple):
+    """Windows with P prompted objects each, all of them as tensors.
+
+    Attributes
+    ----------
+    pixels : uint8 Tensor of shape (B, S, S, 3)
+    truth : float32 Tensor of shape (B, P, S / 2, S / 2)
+        Share of each cell that the object covers.
+    area : float32 Tensor of shape (B, P)
+        The whole object's area in cells, the part beyond the window included.
+    click : float32 Tensor of shape (B, P, 2)
+        A first click (row, col) in window pixels; NaN: to be found from truth.
+    box : float32 Tensor of shape (B, P, 4)
+        (row0, col0, row1, col1) in window pixels; NaN: no box.
+    """
+
+    pixels: Tensor
+    truth: Tensor
+    area: Tensor
+    click: Tensor
+    box: Tensor
+
+
+class WindowStream(torch.utils.data.IterableDataset[Batch]):
+    """An endless stream of batches; each worker draws its own chance.
+
+    Parameters
+    ----------
+    images : sequence of LabelledImage
+        Real and synthetic.
+    batch : int
+        Windows per batch.
+    seed : int
+        Of the chance; a resumed run passes another one.
+    settings : SampleSettings, optional
+        How windows are drawn.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[LabelledImage],
+        batch: int,
+        seed: int,
+        settings: SampleSettings | None = None,
+    ) -> None:
+        self.batch, self.seed = batch, seed
+        self.settings = settings or SampleSettings()
+        self.groups: dict[str, list[LabelledImage]] = {}
+        for image in images:
+            if len(image.ids):
+                self.groups.setdefault(image.modality, []).append(image)
+        weights = np.array([MODALITY_WEIGHTS[name] for name in self.groups])
+        self.chances = weights / weights.sum()
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield batches without end."""
+        info = torch.utils.data.get_worker_info()
+        rng = np.random.default_rng((self.seed, info.id if info else 0))
+        while True:
+            samples = [self._draw(rng) for _ in range(self.batch)]
+            yield Batch(*(torch.from_numpy(np.stack(part)) for part in zip(*samples)))
+
+    def _draw(self, rng: np.random.Generator) -> tuple[NDArray, ...]:
+        group = list(self.groups)[rng.choice(len(self.groups), p=self.chances)]
+        image = self.groups[group][rng.integers(len(self.groups[group]))]
+        index = int(rng.integers(len(image.ids)))
+        settings, size = self.settings, self.settings.window
+        ladder = rng.random() < settings.ladder_share
+        click_px = _click_inside(image, index, rng)
+        window = (
+            _ladder_window(image, index, click_px, size, rng)
+            if ladder
+            else _fitted_window(image, index, rng)
+        )
+        labels = _read_labels(image.labels, window, 2 * size)
+        targets = _choose_targets(image, index, labels, settings.prompts, rng)
+        scale = np.array([size / window.height, size / window.width])
+        truth, areas, clicks, boxes = [], [], [], []
+        for order, target in enumerate(targets):
+            inside = (labels == image.ids[target]).reshape(size // 2, 4, size // 2, 4)
+            truth.append(inside.mean(axis=(1, 3), dtype=np.float32))
+            areas.append(image.areas[target] * scale.prod() / 4)
+            first = order == 0 and ladder
+            clicks.append(
+                window.to_window(click_px[None], size)[0] if first else [np.nan] * 2
+            )
+            boxed = rng.random() < (0.1 if first else settings.box_share)
+            boxes.append(
+                _jittered_box(image.boxes[target], window, scale, rng)
+                if boxed
+                else [np.nan] * 4
+            )
+        code = int(rng.integers(8))
+        pixels = change_appearance(window.read(image.image, size), rng)
+        return (
+            np.ascontiguousarray(turn(pixels, code)),
+            np.stack([turn(part, code) for part in truth]),
+            np.array(areas, np.float32),
+            np.array([_turn_point(c, code, size) for c in clicks], np.float32),
+            np.array([_turn_box(b, code, size) for b in boxes], np.float32),
+        )
+
+
+def _click_inside(
+    image: LabelledImage, index: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Choose a pixel of an object: mostly deep inside, sometimes anywhere."""
+    row0, col0, row1, col1 = image.boxes[index]
+    step = max(1, int(max(row1 - row0, col1 - col0)) // 96)
+    inside = image.labels[row0:row1:step, col0:col1:step] == image.ids[index]
+    if not inside.any():  # a filament that the coarse grid misses
+        step = 1
+        inside = image.labels[row0:row1, col0:col1] == image.ids[index]
+    if rng.random() < 0.6:
+        depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+        depth = depth + rng.random(depth.shape) * rng.choice((0.01, 0.3 * depth.max()))
+        depth[~inside] = -1
+        row, col = np.unravel_index(int(depth.argmax()), depth.shape)
+    else:
+        rows, cols = np.nonzero(inside)
+        pick = rng.integers(len(rows))
+        row, col = rows[pick], cols[pick]
+    return np.array([row0 + row * step, col0 + col * step], np.float64)
+
+
+def _ladder_window(
+    image: LabelledImage,
+    index: int,
+    click_px: NDArray[np.float64],
+    size: int,
+    rng: np.random.Generator,
+) -> Window:
+    """Centre a window on a click, the object anywhere from a speck to too large."""
+    shown = np.exp(rng.uniform(np.log(5), np.log(170)))
+    side = np.sqrt(image.areas[index]) * size / shown
+    longest = 1.6 * max(image.labels.shape)
+    side = int(np.clip(side, 32, max(longest, 48)))
+    stretch = np.exp(rng.normal(0, 0.08))
+    height, width = max(16, int(side * stretch)), max(16, int(side / stretch))
+    corner = np.round(click_px + 0.5 - np.array([height, width]) / 2).astype(int)
+    return Window(int(corner[0]), int(corner[1]), height, width)
+
+
+def _fitted_window(
+    image: LabelledImage, index: int, rng: np.random.Generator
+) -> Window:
+    """Fit a window to an object, more or less well."""
+    row0, col0, row1, col1 = image.boxes[index]
+    longest = max(row1 - row0, col1 - col0)
+    side = max(24.0, longest * np.exp(rng.uniform(np.log(1.1), np.log(2.8))))
+    stretch = np.exp(rng.normal(0, 0.08))
+    height, width = max(16, int(side * stretch)), max(16, int(side / stretch))
+    off = rng.normal(0, 0.12, 2) * longest
+    row = (row0 + row1) / 2 + off[0] - height / 2
+    col = (col0 + col1) / 2 + off[1] - width / 2
+    return Window(int(row), int(col), height, width)
+
+
+def _read_labels(
+    labels: NDArray[np.int32], window: Window, size: int
+) -> NDArray[np.int32]:
+    """Sample labels in a window at ``size`` x ``size`` cells, 0 beyond the image."""
+    rows = np.floor(window.row0 + (np.arange(size) + 0.5) * window.height / size)
+    cols = np.floor(window.col0 + (np.arange(size) + 0.5) * window.width / size)
+    rows, cols = rows.astype(int), cols.astype(int)
+    row_in = (rows >= 0) & (rows < labels.shape[0])
+    col_in = (cols >= 0) & (cols < labels.shape[1])
+    result = np.zeros((size, size), np.int32)
+    result[np.ix_(row_in, col_in)] = labels[np.ix_(rows[row_in], cols[col_in])]
+    return result
+
+
+def _choose_targets(
+    image: LabelledImage,
+    index: int,
+    labels: NDArray[np.int32],
+    count: int,
+    rng: np.random.Generator,
+) -> list[int]:
+    """Choose ``count`` objects of a window, the first of them given."""
+    seen, cells = np.unique(labels, return_counts=True)
+    known = dict(zip(image.ids.tolist(), range(len(image.ids)), strict=True))
+    others = [
+        known[label]
+        for label, n in zip(seen.tolist(), cells.tolist(), strict=True)
+        if n >= 200 and label in known and known[label] != index
+    ]
+    rng.shuffle(others)
+    targets = [index, *others[: count - 1]]
+    return targets + [index] * (count - len(targets))
+
+
+def _jittered_box(
+    box: NDArray[np.int64],
+    window: Window,
+    scale: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Draw a box as a hand would, in window pixels."""
+    sides = np.array([box[2] - box[0], box[3] - box[1]] * 2, np.float64)
+    loose = rng.choice((0.0, 0.04, 0.1))
+    edges = box + rng.normal(0, 1, 4) * loose * sides
+    edges = (edges - [window.row0, window.col0] * 2) * [*scale, *scale]
+    edges[2:] = np.maximum(edges[2:], edges[:2] + 1)
+    return edges
+
+
+def _turn_point(point: Sequence[float], code: int, size: int) -> list[float]:
+    row, col = point
+    if code & 1:
+        row = size - row
+    if code & 2:
+        col = size - col
+    return [col, row] if code & 4 else [row, col]
+
+
+def _turn_box(box: Sequence[float], code: int, size: int) -> list[float]:
+    first, second = (_turn_point(box[i : i + 2], code, size) for i in (0, 2))
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    return [*low, *high]

