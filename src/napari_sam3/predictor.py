@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sam3.core.errors import ModelError, PromptError, StateError
-from napari_sam3.core.prediction import LOGIT_LIMIT, Embedding, Prediction
-from napari_sam3.core.prompt import Prompt
+from napari_sam3.core.finish import Finish
+from napari_sam3.core.prediction import Embedding
 from napari_sam3.core.tracker import Tracker
 from napari_sam3.xy_prompts import parse_prompts
 
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = ["SAM3InteractiveImagePredictor"]
-
-#: How far beyond the threshold cleaned pixels are moved, as in SAM 3's code.
-_CLEANED_MARGIN = 10.0
 
 Result = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
 
@@ -84,20 +80,10 @@ class SAM3InteractiveImagePredictor:
                 f"{type(sam_model).__name__} is no tracker; pass what "
                 "napari_sam3.build_tracker() returns."
             )
-        if not -LOGIT_LIMIT < mask_threshold < LOGIT_LIMIT:
-            raise ModelError(
-                f"mask_threshold is {mask_threshold}; give a logit between -32 and 32."
-            )
-        for name, area in (
-            ("max_hole_area", max_hole_area),
-            ("max_sprinkle_area", max_sprinkle_area),
-        ):
-            if math.isnan(area) or area < 0:
-                raise ModelError(f"{name} is {area}; give pixels, 0 turns it off.")
         self.model = sam_model
-        self.mask_threshold = float(mask_threshold)
-        self.max_hole_area = float(max_hole_area)
-        self.max_sprinkle_area = float(max_sprinkle_area)
+        self.finish = Finish(
+            float(mask_threshold), float(max_hole_area), float(max_sprinkle_area)
+        )
         self._embeddings: list[Embedding] = []
         self._is_batch = False
 
@@ -323,7 +309,7 @@ class SAM3InteractiveImagePredictor:
             normalize_coords=normalize_coords,
         )
         answers = self.model.predict(embedding, prompts, multimask=multimask)
-        finish = self._full_logits if return_logits else self._full_mask
+        finish = self.finish.logits if return_logits else self.finish.mask
         masks = np.stack(
             [
                 np.stack([finish(mask, prompt, shape) for mask in candidates])
@@ -331,45 +317,9 @@ class SAM3InteractiveImagePredictor:
             ]
         )
         scores = np.array([[mask.score for mask in row] for row in answers], np.float32)
-        low_res = np.stack([np.stack([mask.low_res for mask in row]) for row in answers])
+        low_res = np.stack(
+            [np.stack([mask.low_res for mask in row]) for row in answers]
+        )
         if len(prompts) == 1:
             return masks[0], scores[0], low_res[0]
         return masks, scores, low_res
-
-    def _clean(
-        self, prediction: Prediction, prompt: Prompt, shape: tuple[int, int]
-    ) -> NDArray[np.bool_]:
-        from napari_sam3.core.cleanup import clean
-
-        return clean(
-            prediction.mask(self.mask_threshold),
-            max_hole_area=self.max_hole_area,
-            max_sprinkle_area=self.max_sprinkle_area,
-            positive=prompt.positive,
-            negative=prompt.negative,
-            origin=prediction.bbox[:2],
-            image_shape=shape,
-        )
-
-    def _full_mask(
-        self, prediction: Prediction, prompt: Prompt, shape: tuple[int, int]
-    ) -> NDArray[np.bool_]:
-        row0, col0, row1, col1 = prediction.bbox
-        canvas = np.zeros(shape, np.bool_)
-        canvas[row0:row1, col0:col1] = self._clean(prediction, prompt, shape)
-        return canvas
-
-    def _full_logits(
-        self, prediction: Prediction, prompt: Prompt, shape: tuple[int, int]
-    ) -> NDArray[np.float32]:
-        """Return logits that give the cleaned mask at the threshold."""
-        row0, col0, row1, col1 = prediction.bbox
-        raw, clean = prediction.mask(self.mask_threshold), self._clean(
-            prediction, prompt, shape
-        )
-        margin = np.where(clean, _CLEANED_MARGIN, -_CLEANED_MARGIN)
-        canvas = prediction.paste(shape)
-        canvas[row0:row1, col0:col1] = np.where(
-            raw == clean, prediction.logits, self.mask_threshold + margin
-        )
-        return canvas

@@ -129,13 +129,13 @@ def _read_points(
     points, signs = _as_array(coords, "point_coords"), _as_array(labels, "point_labels")
     if points.ndim not in (2, 3) or points.shape[-1] != 2:
         raise PromptError(
-            f"point_coords must have the shape (N, 2) or (B, N, 2), not {points.shape}; "
-            "each point is (x, y)."
+            "point_coords must have the shape (N, 2) or (B, N, 2), not "
+            f"{points.shape}; each point is (x, y)."
         )
     if signs.shape != points.shape[:-1]:
         raise PromptError(
-            f"point_labels must have the shape {points.shape[:-1]} to fit point_coords, "
-            f"not {signs.shape}; give one label per point."
+            f"point_labels must have the shape {points.shape[:-1]} to fit "
+            f"point_coords, not {signs.shape}; give one label per point."
         )
     if not np.isin(signs, (0, 1, _NOT_A_POINT)).all():
         raise PromptError(
@@ -159,9 +159,7 @@ def _read_boxes(box: ArrayLike | None) -> list[NDArray[np.float64]]:
     return list(np.atleast_2d(edges))
 
 
-def _read_masks(
-    mask_input: ArrayLike | None, size: int
-) -> list[NDArray[np.float64]]:
+def _read_masks(mask_input: ArrayLike | None, size: int) -> list[NDArray[np.float32]]:
     if mask_input is None:
         return []
     masks = _as_array(mask_input, "mask_input")
@@ -175,7 +173,7 @@ def _read_masks(
             f"(B, 1, {size}, {size}) for this model, not {np.shape(mask_input)}; "
             "give low_res_masks[i:i + 1] of an earlier prediction."
         )
-    return list(masks[:, 0])
+    return list(masks[:, 0].astype(np.float32))
 
 
 def _count_objects(*parts: Sequence[Any]) -> int:

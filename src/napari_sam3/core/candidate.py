@@ -37,7 +37,9 @@ class LogitMap(NamedTuple):
 
     def bounds(self) -> Box | None:
         """Return the object's edges in image pixels, or None if there is none."""
-        rows, cols = (np.flatnonzero((self.logits > 0).any(axis=axis)) for axis in (1, 0))
+        rows, cols = (
+            np.flatnonzero((self.logits > 0).any(axis=axis)) for axis in (1, 0)
+        )
         if not len(rows):
             return None
         tall, wide = (
@@ -75,7 +77,9 @@ class Candidate:
         col1 = max(col0, min(int(grid.col0 + grid.width), shape[1]))
         height, width = row1 - row0, col1 - col0
         return Prediction(
-            logits=resample(logits, grid, Grid(row0, col0, height, width, height, width)),
+            logits=resample(
+                logits, grid, Grid(row0, col0, height, width, height, width)
+            ),
             bbox=(row0, col0, row1, col1),
             score=self.score,
             low_res=resample(logits, grid, Grid(0, 0, *shape, low_res, low_res)),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.core.errors import PromptError
+from napari_sam3.core.prediction import LOGIT_LIMIT
 
 __all__ = ["Box", "Prompt"]
 
@@ -39,7 +40,8 @@ class Prompt:
         ``(row0, col0, row1, col1)``, half-open, in image pixels: the box
         ``(0, 0, 2, 3)`` holds two rows and three columns.
     mask_logits : ndarray of shape (h, w) and dtype float32, optional
-        Low-resolution logits of an earlier prediction over the whole image.
+        Low-resolution logits of an earlier prediction over the whole image,
+        clamped to ±32.
 
     Raises
     ------
@@ -123,7 +125,9 @@ def _as_floats(value: Any, what: str) -> NDArray[np.float64]:
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise PromptError(f"{what} must be numbers, not {value!r}.") from error
+        raise PromptError(
+            f"{what} must be numbers, not {value!r}; give a list or an array of them."
+        ) from error
     if not np.isfinite(array).all():
         raise PromptError(f"{what} hold NaN or infinity; give finite numbers.")
     return array
@@ -135,8 +139,7 @@ def _checked_points(value: Any) -> NDArray[np.float64]:
         points = points.reshape(0, 2)
     if points.ndim != 2 or points.shape[1] != 2:
         raise PromptError(
-            f"Points must have the shape (N, 2), not {points.shape}; "
-            "one row per click."
+            f"Points must have the shape (N, 2), not {points.shape}; one row per click."
         )
     points.flags.writeable = False
     return points
@@ -157,7 +160,10 @@ def _checked_labels(value: Any) -> NDArray[np.bool_]:
 def _checked_box(value: Any) -> Box:
     box = _as_floats(value, "Box edges")
     if box.shape != (4,):
-        raise PromptError(f"A box has four edges, not the shape {box.shape}.")
+        raise PromptError(
+            f"A box has four edges, not the shape {box.shape}; "
+            "give (row0, col0, row1, col1)."
+        )
     row0, col0, row1, col1 = (float(edge) for edge in box)
     if row1 <= row0 or col1 <= col0:
         raise PromptError(
@@ -168,7 +174,8 @@ def _checked_box(value: Any) -> Box:
 
 
 def _checked_mask(value: Any) -> NDArray[np.float32]:
-    mask = _as_floats(value, "Mask logits").astype(np.float32)
+    floats = _as_floats(value, "Mask logits")
+    mask = floats.clip(-LOGIT_LIMIT, LOGIT_LIMIT).astype(np.float32)
     if mask.ndim != 2 or 0 in mask.shape:
         raise PromptError(
             f"Mask logits must have the shape (h, w), not {mask.shape}; give the "

@@ -84,7 +84,10 @@ def resample(
     array([[-32., -32.]], dtype=float32)
     """
     down = _weights(
-        target.row0, target.height, target.rows, (source.row0, source.height, source.rows)
+        target.row0,
+        target.height,
+        target.rows,
+        (source.row0, source.height, source.rows),
     )
     across = _weights(
         target.col0, target.width, target.cols, (source.col0, source.width, source.cols)

@@ -62,7 +62,8 @@ class WindowPrompt:
         if prompt.box is not None:
             # The box has edges, the points have pixel centres: half a pixel apart.
             corners = np.array(prompt.box).reshape(2, 2) - 0.5
-            box = window.to_window(corners, size).ravel()
+            # What lies far outside is all the same to the window.
+            box = window.to_window(corners, size).ravel().clip(-size, 2 * size)
         return cls(
             points=window.to_window(prompt.points, size),
             labels=prompt.labels,
@@ -140,7 +141,7 @@ class WindowSearch:
         # Only a ladder needs the closer look: the other windows fitted already.
         searched = [len(plan) > 1 for plan in plans]
         closer = [
-            _closer_look(prompt, mask)
+            _closer_look(prompt, mask, shape)
             for prompt, masks, wanted in zip(prompts, found, searched, strict=True)
             for mask in masks
             if wanted
@@ -175,9 +176,7 @@ def earlier_mask(prompt: Prompt, shape: tuple[int, int]) -> LogitMap | None:
     """Return the mask that a prompt brings along, over the whole image."""
     if prompt.mask_logits is None:
         return None
-    return LogitMap(
-        prompt.mask_logits, Grid(0, 0, *shape, *prompt.mask_logits.shape)
-    )
+    return LogitMap(prompt.mask_logits, Grid(0, 0, *shape, *prompt.mask_logits.shape))
 
 
 def _first_looks(prompt: Prompt, shape: tuple[int, int]) -> list[_Look]:
@@ -185,7 +184,8 @@ def _first_looks(prompt: Prompt, shape: tuple[int, int]) -> list[_Look]:
     earlier = earlier_mask(prompt, shape)
     bounds = earlier.bounds() if earlier is not None else None
     if prompt.box is not None:
-        bounds = union(bounds, prompt.box)
+        row0, col0, row1, col1 = np.clip(prompt.box, 0, [*shape, *shape]).tolist()
+        bounds = union(bounds, (row0, col0, row1, col1))
     if bounds is None and not len(prompt.points):
         bounds = (0.0, 0.0, float(shape[0]), float(shape[1]))  # an empty mask alone
     if bounds is not None:
@@ -194,13 +194,19 @@ def _first_looks(prompt: Prompt, shape: tuple[int, int]) -> list[_Look]:
     return [(prompt, window, earlier) for window in ladder_windows(clicks, shape)]
 
 
-def _closer_look(prompt: Prompt, mask: Candidate) -> _Look:
+def _closer_look(prompt: Prompt, mask: Candidate, shape: tuple[int, int]) -> _Look:
     """Fit a window to a mask and the clicks on the object, the mask carried over."""
     bounds = mask.map.bounds()
-    if bounds is None:  # nothing found: look where the clicks are
+    if bounds is None or not _meets(bounds, shape):
+        # Nothing found in the image: look where the clicks are.
         row, col = prompt.points.mean(axis=0) + 0.5
         bounds = (row, col, row, col)
     return prompt, fit_window(_with_clicks(bounds, prompt)), mask.map
+
+
+def _meets(bounds: Box, shape: tuple[int, int]) -> bool:
+    row0, col0, row1, col1 = bounds
+    return row1 > 0 and col1 > 0 and row0 < shape[0] and col0 < shape[1]
 
 
 def _with_clicks(bounds: Box, prompt: Prompt) -> Box:

@@ -13,13 +13,16 @@ from napari_sam3.core.resample import Grid
 
 __all__ = ["PADDING_VALUE", "Window", "fit_window", "ladder_windows"]
 
-#: Sides of the windows tried around a first click, in image pixels; each is
-#: about 1.8 times the last. Larger images get further rungs.
-LADDER = (40, 72, 128, 224, 400, 720, 1280)
-_LADDER_RATIO = 1.8
+#: Sides of the windows tried around a first click, in image pixels. They end at
+#: 2560, so that a click costs the same in an image of any size: larger objects
+#: want a box, or clicks that are far apart.
+LADDER = (40, 80, 160, 320, 640, 1280, 2560)
+_LADDER_RATIO = 2
 #: Room around an object in the window that is fitted to it.
 _FOCUS_RATIO = 1.7
 _SMALLEST_FOCUS = 32
+#: Windows are reduced to no less than this many times the size that is wanted.
+_REDUCING_GAP = 2
 
 #: What a window shows beyond the image's border: the middle grey, which
 #: nano's normalisation turns into zero.
@@ -64,17 +67,43 @@ class Window:
         ndarray of shape (size, size, 3) and dtype uint8
             Bilinear, with antialiasing where it shrinks.
         """
-        crop = np.full((self.height, self.width, 3), PADDING_VALUE, np.uint8)
-        inside = self.inside(image.shape[:2])
-        if inside is not None:
-            row0, col0, row1, col1 = inside
-            crop[
-                row0 - self.row0 : row1 - self.row0, col0 - self.col0 : col1 - self.col0
-            ] = image[row0:row1, col0:col1]
-        resized = Image.fromarray(crop).resize(
-            (size, size), Image.Resampling.BILINEAR, reducing_gap=2.0
+        # Large windows are first reduced by whole factors, as Pillow's own
+        # reducing_gap does, but without filling what lies beyond the image.
+        down, across = (
+            max(1, side // (_REDUCING_GAP * size)) for side in (self.height, self.width)
+        )
+        reduced = Image.fromarray(self._reduce(image, down, across))
+        resized = reduced.resize(
+            (size, size),
+            Image.Resampling.BILINEAR,
+            box=(0, 0, self.width / across, self.height / down),
         )
         return np.asarray(resized)
+
+    def _reduce(
+        self, image: NDArray[np.uint8], down: int, across: int
+    ) -> NDArray[np.uint8]:
+        """Return the means of blocks of ``down`` by ``across`` pixels."""
+        blocks = (-(-self.height // down), -(-self.width // across), 3)
+        canvas = np.full(blocks, PADDING_VALUE, np.uint8)
+        inside = self.inside(image.shape[:2])
+        if inside is None:
+            return canvas
+        row0, col0, row1, col1 = inside
+        # The blocks that hold a pixel of the image, from the window's corner.
+        top, left = (row0 - self.row0) // down, (col0 - self.col0) // across
+        bottom = -(-(row1 - self.row0) // down)
+        right = -(-(col1 - self.col0) // across)
+        height = min(bottom * down, self.height) - top * down
+        width = min(right * across, self.width) - left * across
+        crop = np.full((height, width, 3), PADDING_VALUE, np.uint8)
+        row, col = row0 - self.row0 - top * down, col0 - self.col0 - left * across
+        crop[row : row + row1 - row0, col : col + col1 - col0] = image[
+            row0:row1, col0:col1
+        ]
+        means = Image.fromarray(crop).reduce((across, down))
+        canvas[top:bottom, left:right] = np.asarray(means)
+        return canvas
 
     def inside(self, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
         """Return the part within an image, ``(row0, col0, row1, col1)`` or None."""
@@ -155,14 +184,15 @@ def ladder_windows(
     -------
     list of Window
         From the smallest that holds all clicks to the first that could show the
-        whole image; at least two, since one window alone could not be compared.
+        whole image, or the ladder's last; at least two, since one window alone
+        could not be compared.
     """
     low, high = clicks_px.min(axis=0), clicks_px.max(axis=0)
     row, col = (low + high) / 2 + 0.5
     needed = 1.3 * float((high - low).max())
     sides = [float(side) for side in LADDER]
-    while sides[-1] < max(shape) or sides[-2] < needed:
+    while sides[-2] < needed:
         sides.append(sides[-1] * _LADDER_RATIO)
-    last = next(i for i, side in enumerate(sides) if side >= max(shape))
-    fitting = [side for side in sides[: max(last, 1) + 1] if side >= needed]
-    return [_square(row, col, side) for side in fitting or sides[-2:]]
+    fitting = [side for side in sides if side >= needed]
+    too_small = sum(side < max(shape) for side in fitting)
+    return [_square(row, col, side) for side in fitting[: max(2, too_small + 1)]]

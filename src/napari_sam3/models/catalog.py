@@ -75,6 +75,7 @@ def find_model(model: str) -> ModelSpec:
     Returns
     -------
     ModelSpec
+        Its entry in the catalog.
 
     Raises
     ------

@@ -26,6 +26,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     Returns
     -------
     torch.device
+        One that this machine has.
 
     Raises
     ------
@@ -69,6 +70,7 @@ def resolve_dtype(dtype: str | torch.dtype = "auto") -> torch.dtype:
     Returns
     -------
     torch.dtype
+        To compute convolutions in.
 
     Raises
     ------

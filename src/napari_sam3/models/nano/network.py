@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -86,13 +87,11 @@ class Decoder(nn.Module):
             ConvNorm(PYRAMID_CHANNELS, width, 1) for width in WIDTHS
         )
         self.down = nn.ModuleList(
-            ConvNorm(fine, coarse, stride=2)
-            for fine, coarse in zip(WIDTHS[:-1], WIDTHS[1:], strict=True)
+            ConvNorm(fine, coarse, stride=2) for fine, coarse in pairwise(WIDTHS)
         )
         self.left = nn.ModuleList(_Block(width) for width in WIDTHS)
         self.up = nn.ModuleList(
-            ConvNorm(coarse, fine, 1)
-            for fine, coarse in zip(WIDTHS[:-1], WIDTHS[1:], strict=True)
+            ConvNorm(coarse, fine, 1) for fine, coarse in pairwise(WIDTHS)
         )
         self.right = nn.ModuleList(_Block(width) for width in WIDTHS[:-1])
         # The whole window's mean lets one click know what else is around.

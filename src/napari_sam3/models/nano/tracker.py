@@ -168,6 +168,8 @@ class NanoTracker:
                 f"This embedding is of the model {embedding.model_id!r}, not "
                 f"{self._model_id!r}; embed the image again."
             )
+        for prompt in prompts:
+            prompt.check_inside(embedding.image_shape)
         features: _NanoFeatures = embedding.features
         count = 3 if multimask else 1
         if self._windows:

@@ -1,0 +1,166 @@
+"""Which masks are the same answer, and where they lie in the image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam3.core.candidate import (
+    Candidate,
+    LogitMap,
+    by_score,
+    candidates,
+    distinct,
+    union,
+)
+from napari_sam3.core.resample import Grid
+from napari_sam3.core.windows import Window
+
+
+def square(
+    row0: int, col0: int, row1: int, col1: int, score: float = 0.5, cells: int = 32
+) -> Candidate:
+    """Draw a box of object in 32 x 32 pixels, seen on so many cells."""
+    step = 32 // cells
+    logits = np.full((cells, cells), -9, np.float32)
+    logits[row0 // step : row1 // step, col0 // step : col1 // step] = 9
+    return Candidate(LogitMap(logits, Grid(0, 0, 32, 32, cells, cells)), score)
+
+
+# ---- bounds -----------------------------------------------------------------
+
+
+def test_bounds_are_the_edges_of_the_objects_cells():
+    logits = np.array(
+        [
+            [-1, -1, -1, -1],
+            [-1, -1, 2, -1],
+            [-1, 3, -1, -1],
+        ],
+        np.float32,
+    )
+    assert LogitMap(logits, Grid(0, 0, 3, 4, 3, 4)).bounds() == (1, 1, 3, 3)
+    assert LogitMap(logits, Grid(-10, 20, 6, 40, 3, 4)).bounds() == (-8, 30, -4, 50)
+
+
+def test_a_single_cell_has_bounds():
+    logits = np.array([[-1, 5]], np.float32)
+    assert LogitMap(logits, Grid(0, 0, 1, 2, 1, 2)).bounds() == (0, 1, 1, 2)
+
+
+@pytest.mark.parametrize("logit", [-5, 0])
+def test_nothing_has_no_bounds(logit):
+    logits = np.full((2, 2), logit, np.float32)
+    assert LogitMap(logits, Grid(0, 0, 2, 2, 2, 2)).bounds() is None
+
+
+def test_union_holds_both_boxes():
+    assert union((1, 5, 3, 6), (0, 7, 2, 9)) == (0, 5, 3, 9)
+    assert union(None, (1, 2, 3, 4)) == (1, 2, 3, 4)
+
+
+# ---- candidates -------------------------------------------------------------
+
+
+def test_candidates_name_place_and_score_of_each_mask():
+    logits = np.array([[[1, -2]], [[-3, 4]]], np.float32)
+    first, second = candidates(Window(5, 6, 7, 8), logits, np.array([0.25, 0.75]))
+    assert first.map.logits.tolist() == [[1, -2]]
+    assert second.map.logits.tolist() == [[-3, 4]]
+    assert first.map.grid == second.map.grid == (5, 6, 7, 8, 1, 2)
+    assert (first.score, second.score) == (0.25, 0.75)
+
+
+def test_candidates_are_clamped():
+    logits = np.array([[[99, -99, 3]]], np.float32)
+    (only,) = candidates(Window(0, 0, 1, 3), logits, np.array([0.5]))
+    assert only.map.logits.tolist() == [[32, -32, 3]]
+    assert only.map.logits.dtype == np.float32
+
+
+# ---- which are worth offering -----------------------------------------------
+
+
+def test_masks_are_sorted_by_score_and_ties_keep_their_order():
+    masks = [square(0, 0, 4, 4, score) for score in (0.2, 0.9, 0.5, 0.9)]
+    ordered = by_score(masks)
+    assert [mask.score for mask in ordered] == [0.9, 0.9, 0.5, 0.2]
+    assert ordered[0] is masks[1]
+
+
+def test_a_copy_of_the_best_mask_is_passed_over():
+    best, copy = square(4, 4, 20, 20, 0.9), square(4, 4, 20, 20, 0.8)
+    other, third = square(4, 4, 28, 28, 0.3), square(0, 0, 4, 4, 0.1)
+    assert distinct([copy, third, other, best], 3) == [best, other, third]
+
+
+def test_a_mask_that_is_nearly_the_best_is_passed_over():
+    # 16 of 17 rows are common: 0.94; 16 of 20: 0.8.
+    best = square(4, 4, 20, 20, 0.9)
+    near, far = square(4, 4, 21, 20, 0.8), square(4, 4, 24, 20, 0.7)
+    assert distinct([best, near, far], 2) == [best, far]
+
+
+def test_masks_are_compared_where_they_lie_in_the_image():
+    best = square(4, 4, 20, 20, 0.9)
+    coarse = square(4, 4, 20, 20, 0.8, cells=16)
+    elsewhere = Candidate(
+        LogitMap(best.map.logits, Grid(0, 12, 32, 32, 32, 32)), score=0.7
+    )
+    assert distinct([best, coarse, elsewhere], 2) == [best, elsewhere]
+
+
+def test_too_few_answers_are_filled_up_with_copies():
+    masks = [square(4, 4, 20, 20, score) for score in (0.9, 0.8, 0.7)]
+    assert distinct(masks, 3) == masks
+
+
+def test_copies_do_not_come_before_better_scores():
+    best, copy = square(4, 4, 20, 20, 0.9), square(4, 4, 20, 20, 0.8)
+    other = square(4, 4, 28, 28, 0.3)
+    assert [mask.score for mask in distinct([best, copy, other], 3)] == [0.9, 0.8, 0.3]
+
+
+def test_empty_masks_are_one_answer():
+    best, empty = square(4, 4, 20, 20, 0.9), square(0, 0, 0, 0, 0.8)
+    again, other = square(0, 0, 0, 0, 0.7), square(0, 0, 4, 4, 0.1)
+    assert distinct([best, empty, again, other], 3) == [best, empty, other]
+
+
+def test_one_answer_is_the_best():
+    masks = [square(0, 0, 4, 4, 0.2), square(0, 0, 9, 9, 0.8)]
+    assert distinct(masks, 1) == [masks[1]]
+
+
+# ---- in the image -----------------------------------------------------------
+
+
+def test_the_prediction_is_the_part_of_the_window_in_the_image():
+    logits = np.arange(16, dtype=np.float32).reshape(4, 4)
+    candidate = Candidate(LogitMap(logits, Grid(-1, -2, 4, 4, 4, 4)), 0.5)
+    prediction = candidate.to_prediction((10, 10), 10)
+    assert prediction.bbox == (0, 0, 3, 2)
+    assert prediction.logits.tolist() == [[6, 7], [10, 11], [14, 15]]
+    assert prediction.score == 0.5
+
+
+def test_the_window_may_be_larger_than_the_image():
+    candidate = Candidate(
+        LogitMap(np.ones((4, 4), np.float32), Grid(-10, -10, 40, 40, 4, 4)), 0.5
+    )
+    prediction = candidate.to_prediction((3, 5), 8)
+    assert prediction.bbox == (0, 0, 3, 5)
+    assert np.allclose(prediction.logits, 1)
+
+
+def test_low_resolution_logits_lie_over_the_whole_image():
+    logits = np.full((2, 2), 7, np.float32)
+    candidate = Candidate(LogitMap(logits, Grid(2, 4, 2, 4, 2, 2)), 0.5)
+    # One cell of the low resolution is one row and two columns of the image.
+    low_res = candidate.to_prediction((4, 8), 4).low_res
+    assert low_res.tolist() == [
+        [-32, -32, -32, -32],
+        [-32, -32, -32, -32],
+        [-32, -32, 7, 7],
+        [-32, -32, 7, 7],
+    ]

@@ -1,0 +1,157 @@
+"""Logits keep their place when they go from one grid to another."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from PIL import Image
+
+from napari_sam3.core.resample import Grid, resample
+
+quick = settings(deadline=None, max_examples=60)
+
+logit_maps = npst.arrays(
+    np.float32,
+    npst.array_shapes(min_dims=2, max_dims=2, max_side=12),
+    # Eighths, so that no sum is rounded.
+    elements=st.integers(-256, 256).map(lambda eighths: eighths / 8),
+)
+whole = st.integers(-1000, 1000)
+
+
+def pixels(array: np.ndarray, row0: float = 0, col0: float = 0) -> Grid:
+    """Lay one cell on each pixel."""
+    return Grid(row0, col0, *array.shape, *array.shape)
+
+
+def pillow(array: np.ndarray, rows: int, cols: int) -> np.ndarray:
+    return np.asarray(
+        Image.fromarray(array).resize((cols, rows), Image.Resampling.BILINEAR)
+    )
+
+
+# ---- literal cases ----------------------------------------------------------
+
+
+def test_the_same_grid_changes_nothing():
+    logits = np.array([[1, -2, 3], [4, 5, -6]], np.float32)
+    grid = Grid(-3, 7.5, 20, 45, 2, 3)
+    result = resample(logits, grid, grid)
+    assert result.tolist() == logits.tolist()
+    assert result.dtype == np.float32
+
+
+def test_enlarging_is_bilinear_between_cell_centres():
+    logits = np.array([[0, 4, 8]], np.float32)
+    # Two new cells per old one: their centres are a quarter of a cell off.
+    result = resample(logits, Grid(0, 0, 1, 3, 1, 3), Grid(0, 0, 1, 3, 1, 6))
+    assert result[0, 1:-1].tolist() == [1, 3, 5, 7]
+
+
+def test_shrinking_averages():
+    logits = np.array([[0, 0, 0, 8, 0, 0, 0, 0]], np.float32)
+    # A triangle of two new cells' width: weights 1 3 5 7 7 5 3 1, by 32.
+    result = resample(logits, Grid(0, 0, 1, 8, 1, 8), Grid(0, 2, 1, 4, 1, 1))
+    assert result[0, 0] == pytest.approx(8 * 7 / 32)
+
+
+def test_beyond_the_source_is_background():
+    logits = np.full((2, 2), 5, np.float32)
+    result = resample(logits, pixels(logits), Grid(-2, -2, 6, 6, 6, 6))
+    assert result.tolist() == [
+        [-32, -32, -32, -32, -32, -32],
+        [-32, -32, -32, -32, -32, -32],
+        [-32, -32, 5, 5, -32, -32],
+        [-32, -32, 5, 5, -32, -32],
+        [-32, -32, -32, -32, -32, -32],
+        [-32, -32, -32, -32, -32, -32],
+    ]
+
+
+def test_across_the_end_of_the_source_logits_fade_to_background():
+    logits = np.array([[8, 8]], np.float32)
+    result = resample(logits, pixels(logits), Grid(0, -0.5, 1, 3, 1, 3))
+    assert result.tolist() == [[-12, 8, -12]]
+
+
+def test_an_image_far_away_is_background():
+    logits = np.full((3, 3), 5, np.float32)
+    assert (resample(logits, pixels(logits), Grid(50, 0, 8, 3, 4, 4)) == -32).all()
+
+
+def test_a_part_is_cut_out():
+    logits = np.arange(12, dtype=np.float32).reshape(3, 4)
+    result = resample(logits, pixels(logits), Grid(1, 1, 2, 2, 2, 2))
+    assert result.tolist() == [[5, 6], [9, 10]]
+
+
+def test_the_axes_are_not_mixed_up():
+    logits = np.array([[1, 2, 3]], np.float32)
+    result = resample(logits, Grid(0, 0, 9, 3, 1, 3), Grid(0, 0, 9, 3, 9, 3))
+    assert result[4].tolist() == [1, 2, 3]
+
+
+# ---- like Pillow ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(36, 48), (30, 17), (25, 40)])
+def test_enlarging_is_pillows_bilinear_inside(rows, cols):
+    logits = np.random.default_rng(0).normal(0, 5, (12, 16)).astype(np.float32)
+    result = resample(logits, pixels(logits), Grid(0, 0, 12, 16, rows, cols))
+    inner = np.s_[rows // 8 : -rows // 8, cols // 8 : -cols // 8]
+    assert np.allclose(result[inner], pillow(logits, rows, cols)[inner], atol=1e-4)
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(12, 16), (10, 24), (9, 11)])
+def test_shrinking_is_pillows_bilinear_inside(rows, cols):
+    logits = np.random.default_rng(1).normal(0, 5, (48, 64)).astype(np.float32)
+    result = resample(logits, pixels(logits), Grid(0, 0, 48, 64, rows, cols))
+    inner = np.s_[1:-1, 1:-1]
+    assert np.allclose(result[inner], pillow(logits, rows, cols)[inner], atol=1e-4)
+
+
+# ---- properties -------------------------------------------------------------
+
+
+@quick
+@given(logit_maps, whole, whole)
+def test_into_a_larger_frame_and_back_is_exact(logits, up, left):
+    up, left = abs(up) % 20, abs(left) % 20
+    frame = Grid(-up, -left, 64, 64, 64, 64)
+    framed = resample(logits, pixels(logits), frame)
+    assert np.array_equal(resample(framed, frame, pixels(logits)), logits)
+
+
+@quick
+@given(logit_maps, whole, whole, st.sampled_from([8, 16, 32]))
+def test_whole_pixels_of_shift_change_nothing(logits, row, col, side):
+    target = Grid(-3, 2, 40, 72, side, side)
+    shifted = target._replace(row0=target.row0 + row, col0=target.col0 + col)
+    assert np.array_equal(
+        resample(logits, pixels(logits, row, col), shifted),
+        resample(logits, pixels(logits), target),
+    )
+
+
+@quick
+@given(logit_maps, st.integers(1, 40), st.integers(1, 40))
+def test_results_stay_between_the_extremes(logits, rows, cols):
+    target = Grid(0, 0, *logits.shape, rows, cols)
+    result = resample(logits, pixels(logits), target)
+    assert result.min() >= -32 - 1e-4
+    assert result.max() <= max(logits.max(), -32) + 1e-4
+
+
+@quick
+@given(logit_maps, st.integers(1, 20), st.integers(1, 20))
+def test_turning_both_turns_the_result(logits, rows, cols):
+    target = Grid(-1, 2, 9, 7, rows, cols)
+    turned = Grid(2, -1, 7, 9, cols, rows)
+    assert np.allclose(
+        resample(logits.T, pixels(logits.T), turned),
+        resample(logits, pixels(logits), target).T,
+        atol=1e-4,
+    )

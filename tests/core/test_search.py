@@ -1,0 +1,338 @@
+"""Windows are chosen, and masks come back to the right place in the image.
+
+The network is replaced by one that takes what is bright and connected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_sam3.core.candidate import Candidate
+from napari_sam3.core.prompt import Prompt
+from napari_sam3.core.search import WindowPrompt, WindowSearch, earlier_mask
+from napari_sam3.core.windows import PADDING_VALUE, Window
+
+SIZE = 64
+Decoded = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+class BrightDecoder:
+    """Takes the bright component under the first positive click, or all in the box.
+
+    Its score is best where the object fills a quarter of the window.
+    """
+
+    window_size = SIZE
+
+    def __init__(self) -> None:
+        self.calls: list[Sequence[WindowPrompt]] = []
+
+    def decode_windows(
+        self, pixels: NDArray[np.uint8], prompts: Sequence[WindowPrompt]
+    ) -> Decoded:
+        self.calls.append(prompts)
+        assert pixels.shape == (len(prompts), SIZE, SIZE, 3)
+        assert pixels.dtype == np.uint8
+        half = SIZE // 2
+        cells = pixels[..., 0].reshape(-1, half, 2, half, 2).mean((2, 4))
+        taken = [self.take(*pair) for pair in zip(cells > 190, prompts)]
+        share = np.array([mask.mean() for mask in taken])
+        cut = [mask[[0, -1]].any() or mask[:, [0, -1]].any() for mask in taken]
+        scores = (1 - np.abs(share - 0.25)) * np.where(cut, 0.5, 1.0)
+        # Four masks as a network gives them: the answer and three that are less.
+        logits = np.where(np.array(taken), 10, -10).astype(np.float32)
+        return (
+            np.stack([logits, np.full_like(logits, -10)], 1),
+            np.stack([scores, np.zeros_like(scores)], 1).astype(np.float32),
+        )
+
+    def take(self, bright: NDArray[np.bool_], prompt: WindowPrompt) -> NDArray:
+        labels, _ = ndimage.label(bright)
+        if prompt.labels.any():
+            row, col = (prompt.points[prompt.labels][0] // 2).astype(int)
+            return (labels == labels[row, col]) & bright
+        if prompt.box is not None:
+            row0, col0, row1, col1 = np.round(prompt.box / 2).astype(int).clip(0)
+            inside = np.zeros_like(bright)
+            inside[row0:row1, col0:col1] = True
+            return inside & bright
+        return bright
+
+
+class ScriptedDecoder(BrightDecoder):
+    """Always finds the middle of a window; its scores are given per window."""
+
+    def __init__(self, scores: Sequence[float]) -> None:
+        super().__init__()
+        self.scores = scores
+
+    def decode_windows(
+        self, pixels: NDArray[np.uint8], prompts: Sequence[WindowPrompt]
+    ) -> Decoded:
+        self.calls.append(prompts)
+        logits = np.full((len(prompts), 1, SIZE // 2, SIZE // 2), -10, np.float32)
+        logits[..., 8:24, 8:24] = 10
+        scores = [self.scores[i % len(self.scores)] for i in range(len(prompts))]
+        return logits, np.array(scores, np.float32)[:, None]
+
+
+class CornerDecoder(BrightDecoder):
+    """Sees the object in the upper left corner of every window."""
+
+    def take(self, bright: NDArray[np.bool_], prompt: WindowPrompt) -> NDArray:
+        mask = np.zeros_like(bright)
+        mask[:2, :2] = True
+        return mask
+
+
+class BlindDecoder(BrightDecoder):
+    """Sees nothing."""
+
+    def take(self, bright: NDArray[np.bool_], prompt: WindowPrompt) -> NDArray:
+        return np.zeros_like(bright)
+
+
+def disc(shape: tuple[int, int], row: float, col: float, radius: float) -> NDArray:
+    rows, cols = np.indices(shape)
+    return (rows - row) ** 2 + (cols - col) ** 2 <= radius**2
+
+
+def picture(*masks: NDArray) -> NDArray[np.uint8]:
+    bright = np.any(masks, axis=0)
+    grey = np.where(bright, 255, PADDING_VALUE).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def click(row: float, col: float) -> Prompt:
+    return Prompt([(row, col)], [1])
+
+
+def whole_mask(found: Candidate, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    return found.to_prediction(shape, 16).paste(shape) > 0
+
+
+SMALL = disc((200, 240), 60, 70, 8)  # its closer look has one cell per pixel
+LARGE = disc((200, 240), 120, 160, 35)
+IMAGE = picture(SMALL, LARGE)
+
+
+# ---- which windows ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("best", "side"), [(0, 40), (1, 80), (2, 160), (3, 320)])
+def test_the_window_with_the_best_score_is_looked_at_again(best, side):
+    scores = [0.1] * 4
+    scores[best] = 0.9
+    search = WindowSearch(ScriptedDecoder(scores))
+    image = np.zeros((200, 200, 3), np.uint8)
+    ((found,),) = search.find(image, [click(100, 100)], 1)
+    # What is found fills half of its window; the fitted one has 1.7 times that.
+    assert found.map.grid.height == max(32, round(1.7 * side / 2))
+
+
+def test_a_click_is_answered_in_two_calls():
+    decoder = BrightDecoder()
+    WindowSearch(decoder).find(IMAGE, [click(60, 70)], 1)
+    # 40, 80, 160 and 320 pixels, then the closer look.
+    assert [len(prompts) for prompts in decoder.calls] == [4, 1]
+
+
+def test_every_answer_gets_its_own_closer_look():
+    decoder = BrightDecoder()
+    (found,) = WindowSearch(decoder).find(IMAGE, [click(60, 70)], 3)
+    assert len(found) == 3
+    assert [len(prompts) for prompts in decoder.calls] == [4, 3]
+
+
+def test_answers_come_best_first():
+    search = WindowSearch(ScriptedDecoder([0.2, 0.4, 0.9, 0.7]))
+    (found,) = search.find(np.zeros((200, 200, 3), np.uint8), [click(100, 100)], 3)
+    scores = [answer.score for answer in found]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_box_is_answered_from_one_fitted_window():
+    decoder = BrightDecoder()
+    box = Prompt(box=(52, 62, 69, 79))
+    ((found,),) = WindowSearch(decoder).find(IMAGE, [box], 1)
+    assert [len(prompts) for prompts in decoder.calls] == [1]
+    assert found.map.grid[:4] == (45, 55, 32, 32)
+
+
+def test_a_mask_is_answered_from_one_fitted_window():
+    decoder = BrightDecoder()
+    logits = np.where(SMALL, 5, -5)
+    prompt = Prompt([(60, 70)], [1], mask_logits=logits)
+    ((found,),) = WindowSearch(decoder).find(IMAGE, [prompt], 1)
+    assert [len(prompts) for prompts in decoder.calls] == [1]
+    assert found.map.grid[:4] == (45, 55, 32, 32)
+    assert np.array_equal(whole_mask(found, SMALL.shape), SMALL)
+
+
+def test_the_fitted_window_holds_the_clicks_beside_the_box():
+    decoder = BrightDecoder()
+    prompt = Prompt([(60, 120)], [1], box=(52, 62, 69, 79))
+    ((found,),) = WindowSearch(decoder).find(IMAGE, [prompt], 1)
+    assert found.map.grid.col0 + found.map.grid.width > 121
+
+
+def test_a_negative_click_far_away_does_not_widen_the_window():
+    decoder = BrightDecoder()
+    box = (52, 62, 69, 79)
+    search = WindowSearch(decoder)
+    ((alone,),) = search.find(IMAGE, [Prompt(box=box)], 1)
+    ((other,),) = search.find(IMAGE, [Prompt([(190, 230)], [0], box=box)], 1)
+    assert other.map.grid == alone.map.grid
+
+
+def test_an_empty_mask_alone_is_looked_for_in_the_whole_image():
+    prompt = Prompt(mask_logits=np.full((8, 8), -5))
+    ((found,),) = WindowSearch(BrightDecoder()).find(IMAGE, [prompt], 1)
+    inside = Window(*(int(n) for n in found.map.grid[:4])).inside((200, 240))
+    assert inside == (0, 0, 200, 240)
+
+
+# ---- what the windows are told ----------------------------------------------
+
+
+def test_the_earlier_mask_is_carried_along():
+    decoder = BrightDecoder()
+    logits = np.where(SMALL, 5, -5)
+    prompt = Prompt([(60, 70)], [1], mask_logits=logits)
+    WindowSearch(decoder).find(IMAGE, [prompt], 1)
+    (told,) = decoder.calls[0]
+    # 32 pixels on 32 cells from (45, 55) on.
+    assert np.array_equal(told.mask, logits[45:77, 55:87])
+
+
+def test_the_first_look_knows_no_mask_and_the_closer_one_what_was_found():
+    decoder = BrightDecoder()
+    WindowSearch(decoder).find(IMAGE, [click(60, 70)], 1)
+    first, (closer,) = decoder.calls
+    assert all(told.mask is None for told in first)
+    carried = closer.mask > 0
+    truth = SMALL[45:77, 55:87]
+    assert (carried & truth).sum() / (carried | truth).sum() > 0.7
+
+
+def test_clicks_and_box_come_in_window_pixels():
+    prompt = Prompt([(52, 62), (0, 0)], [1, 0], box=(52, 62, 69, 79))
+    told = WindowPrompt.place(prompt, Window(44, 54, 32, 32), None, SIZE)
+    assert told.points.tolist() == [[17, 17], [-87, -107]]
+    assert told.labels.tolist() == [True, False]
+    assert told.box.tolist() == [16, 16, 50, 50]
+    assert told.mask is None
+
+
+def test_earlier_mask_covers_the_image():
+    assert earlier_mask(click(1, 1), (20, 30)) is None
+    carried = earlier_mask(Prompt(mask_logits=np.ones((4, 6))), (20, 30))
+    assert carried.grid == (0, 0, 20, 30, 4, 6)
+    assert carried.bounds() == (0, 0, 20, 30)
+
+
+# ---- where the answers lie --------------------------------------------------
+
+
+@pytest.mark.parametrize("radius", [3, 5, 8, 8.5])
+@pytest.mark.parametrize("centre", [(60, 70), (31, 200), (9, 9), (3, 120)])
+def test_a_small_disc_is_found_to_the_pixel(centre, radius):
+    truth = disc((80, 240), *centre, radius)
+    ((found,),) = WindowSearch(BrightDecoder()).find(
+        picture(truth), [click(*centre)], 1
+    )
+    assert np.array_equal(whole_mask(found, truth.shape), truth)
+
+
+def test_a_large_disc_is_found_but_for_its_rim():
+    ((found,),) = WindowSearch(BrightDecoder()).find(IMAGE, [click(120, 160)], 1)
+    mask = whole_mask(found, LARGE.shape)
+    assert (mask & LARGE).sum() / (mask | LARGE).sum() > 0.95
+
+
+def test_many_prompts_are_answered_like_one_by_one():
+    prompts = [
+        click(60, 70),
+        Prompt(box=(80, 120, 160, 200)),
+        click(120, 160),
+        Prompt([(60, 70)], [1], mask_logits=np.where(SMALL, 5, -5)),
+        click(10, 10),
+    ]
+    search = WindowSearch(BrightDecoder())
+    together = search.find(IMAGE, prompts, 2)
+    for prompt, answers in zip(prompts, together):
+        (alone,) = search.find(IMAGE, [prompt], 2)
+        assert len(answers) == len(alone) == 2
+        for one, other in zip(answers, alone):
+            assert one.score == other.score
+            assert one.map.grid == other.map.grid
+            assert np.array_equal(one.map.logits, other.map.logits)
+
+
+def test_more_windows_than_fit_one_call():
+    decoder = BrightDecoder()
+    prompts = [click(60, 70)] * 30
+    found = WindowSearch(decoder).find(IMAGE, prompts, 1)
+    assert sum(map(len, decoder.calls)) == 30 * 4 + 30
+    assert max(map(len, decoder.calls)) < 60
+    for (answer,) in found:
+        assert np.array_equal(whole_mask(answer, SMALL.shape), SMALL)
+
+
+def test_no_prompts_have_no_answers():
+    assert WindowSearch(BrightDecoder()).find(IMAGE, [], 3) == []
+
+
+@pytest.mark.parametrize(("down", "across"), [(1, 0), (0, 1), (13, 29), (-7, 5)])
+@pytest.mark.parametrize("middle", [(120, 120), (121.3, 118.5)])
+def test_answers_shift_with_the_image(middle, down, across):
+    truth = disc((256, 256), *middle, 21)
+    moved = np.roll(truth, (down, across), (0, 1))
+    search = WindowSearch(BrightDecoder())
+    row, col = np.round(middle)
+    ((one,),) = search.find(picture(truth), [click(row, col)], 1)
+    ((other,),) = search.find(picture(moved), [click(row + down, col + across)], 1)
+    assert one.score == other.score
+    here = one.to_prediction((256, 256), 16)
+    there = other.to_prediction((256, 256), 16)
+    assert np.array_equal(
+        np.roll(here.paste((256, 256)), (down, across), (0, 1)),
+        there.paste((256, 256)),
+    )
+
+
+# ---- nothing there ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_nothing_found_is_an_empty_mask_around_the_click(label):
+    prompt = Prompt([(60, 70)], [label])
+    ((found,),) = WindowSearch(BlindDecoder()).find(IMAGE, [prompt], 1)
+    assert not whole_mask(found, (200, 240)).any()
+    row0, col0, row1, col1 = found.to_prediction((200, 240), 16).bbox
+    assert row0 <= 60 < row1
+    assert col0 <= 70 < col1
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("shape", [(200, 240), (30, 30), (1, 1)])
+def test_what_is_found_beyond_the_image_leads_nowhere(shape, label):
+    image = np.zeros((*shape, 3), np.uint8)
+    prompt = Prompt([(0, 0)], [label])
+    ((found,),) = WindowSearch(CornerDecoder()).find(image, [prompt], 1)
+    row0, col0, row1, col1 = found.to_prediction(shape, 16).bbox
+    assert row0 == col0 == 0 < min(row1, col1)
+
+
+@pytest.mark.parametrize("far", [1e4, 1e9, 1e300])
+def test_a_box_far_beyond_the_image_is_one_around_all_of_it(far):
+    prompt = Prompt(box=(-far, -far, far, far))
+    decoder = BrightDecoder()
+    ((found,),) = WindowSearch(decoder).find(IMAGE, [prompt], 1)
+    assert found.map.grid.height == round(1.7 * 240)
+    assert decoder.calls[0][0].box.tolist() == [-SIZE, -SIZE, 2 * SIZE, 2 * SIZE]

@@ -1,0 +1,215 @@
+"""nano fulfils the protocol; with random weights, for only its form counts here."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sam3.core.errors import ModelError, PromptError
+from napari_sam3.core.prompt import Prompt
+from napari_sam3.core.tracker import Tracker
+from napari_sam3.models.nano.tracker import NanoTracker
+
+CLICK = Prompt([(20, 30)], [1])
+BOX = Prompt(box=(10, 20, 30, 45))
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+
+
+@pytest.fixture
+def tracker(network) -> NanoTracker:
+    return NanoTracker(network)
+
+
+@pytest.fixture
+def whole(network) -> NanoTracker:
+    return NanoTracker(network, windows=False)
+
+
+def same(one, other) -> bool:
+    return (
+        one.bbox == other.bbox
+        and np.allclose(one.logits, other.logits, atol=1e-4)
+        and np.allclose(one.low_res, other.low_res, atol=1e-4)
+        and one.score == pytest.approx(other.score, abs=1e-4)
+    )
+
+
+# ---- the protocol -----------------------------------------------------------
+
+
+def test_it_is_a_tracker(tracker):
+    assert isinstance(tracker, Tracker)
+    assert tracker.model_id == "nano"
+    assert tracker.low_res_size == 256
+    assert tracker.device == torch.device("cpu")
+    assert tracker.window_size == 128
+
+
+def test_it_does_not_learn(tracker):
+    assert not any(p.requires_grad for p in tracker.network.parameters())
+    assert not tracker.network.training
+
+
+# ---- embeddings -------------------------------------------------------------
+
+
+def test_images_of_any_size_are_embedded_in_order(tracker):
+    images = [noise(60, 40), noise(1, 1), noise(33, 700), noise(8, 8), noise(20, 9)]
+    embeddings = tracker.embed(images)
+    assert [one.image_shape for one in embeddings] == [i.shape[:2] for i in images]
+    assert {one.model_id for one in embeddings} == {"nano"}
+    for image, together in zip(images, embeddings):
+        (alone,) = tracker.embed([image])
+        assert torch.allclose(
+            tracker.image_embedding(alone),
+            tracker.image_embedding(together),
+            rtol=1e-4,
+            atol=1e-4,
+        )
+
+
+def test_an_embedding_says_how_much_it_holds(tracker):
+    image = noise(60, 40)
+    (embedding,) = tracker.embed([image])
+    # Features of 512 x 512 pixels at strides 2 (16 channels), 4 to 32 (64).
+    cells = 16 * 256**2 + 64 * (128**2 + 64**2 + 32**2 + 16**2)
+    assert embedding.nbytes == 4 * cells + image.nbytes
+
+
+def test_no_images_have_no_embeddings(tracker):
+    assert tracker.embed([]) == []
+
+
+@pytest.mark.parametrize("shape", [(60, 40), (600, 500)])
+def test_the_image_embedding_has_the_reference_shape(tracker, shape):
+    (embedding,) = tracker.embed([noise(*shape)])
+    features = tracker.image_embedding(embedding)
+    assert features.shape == (1, 256, 64, 64)
+    assert features.dtype == torch.float32
+    assert features.is_contiguous()
+    assert features.isfinite().all()
+
+
+def test_another_models_embedding_is_refused(tracker, network):
+    other = NanoTracker(copy.deepcopy(network), model_id="other")
+    (embedding,) = other.embed([noise(60, 40)])
+    message = "of the model 'other', not 'nano'; embed the image again"
+    with pytest.raises(ModelError, match=message):
+        tracker.predict(embedding, [CLICK], multimask=True)
+
+
+# ---- predictions ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("windows", [True, False])
+@pytest.mark.parametrize(("multimask", "count"), [(True, 3), (False, 1)])
+def test_each_prompt_gets_its_candidates(network, windows, multimask, count):
+    tracker = NanoTracker(network, windows=windows)
+    (embedding,) = tracker.embed([noise(60, 90)])
+    answers = tracker.predict(embedding, [CLICK, BOX], multimask=multimask)
+    assert [len(row) for row in answers] == [count, count]
+    for row in answers:
+        scores = [mask.score for mask in row]
+        assert scores == sorted(scores, reverse=True)
+        for mask in row:
+            assert 0 <= mask.score <= 1
+            assert mask.low_res.shape == (256, 256)
+            assert np.abs(mask.low_res).max() <= 32 + 1e-3
+            row0, col0, row1, col1 = mask.bbox
+            assert 0 <= row0 < row1 <= 60
+            assert 0 <= col0 < col1 <= 90
+
+
+@pytest.mark.parametrize("windows", [True, False])
+def test_objects_are_answered_alone_as_among_others(network, windows):
+    tracker = NanoTracker(network, windows=windows)
+    (embedding,) = tracker.embed([noise(60, 90)])
+    prompts = [CLICK, BOX, Prompt([(1, 1), (50, 80)], [1, 0])]
+    together = tracker.predict(embedding, prompts, multimask=False)
+    for prompt, (answer,) in zip(prompts, together):
+        ((alone,),) = tracker.predict(embedding, [prompt], multimask=False)
+        assert same(answer, alone)
+
+
+def test_no_prompts_have_no_answers(tracker):
+    (embedding,) = tracker.embed([noise(60, 90)])
+    assert tracker.predict(embedding, [], multimask=True) == []
+
+
+def test_without_windows_the_answer_covers_the_image(whole):
+    (embedding,) = whole.embed([noise(60, 90)])
+    ((answer,),) = whole.predict(embedding, [CLICK], multimask=False)
+    assert answer.bbox == (0, 0, 60, 90)
+
+
+def test_with_windows_the_answer_covers_a_part(tracker):
+    (embedding,) = tracker.embed([noise(600, 900)])
+    prompt = Prompt(box=(300, 400, 340, 420))
+    ((answer,),) = tracker.predict(embedding, [prompt], multimask=False)
+    assert answer.bbox == (286, 376, 354, 444)
+
+
+def test_an_earlier_mask_is_heard(tracker):
+    (embedding,) = tracker.embed([noise(60, 90)])
+    square = np.full((256, 256), -20.0)
+    square[60:120, 60:120] = 20
+    ring = square.copy()
+    ring[80:100, 80:100] = -20
+    one, other = (
+        tracker.predict(embedding, [Prompt(mask_logits=earlier)], multimask=False)
+        for earlier in (square, ring)
+    )
+    assert one[0][0].bbox == other[0][0].bbox
+    assert not same(one[0][0], other[0][0])
+
+
+@pytest.mark.parametrize(
+    "prompt", [Prompt([(500, 5)], [1]), Prompt(box=(90, 0, 95, 9))]
+)
+def test_prompts_beyond_the_image_are_refused(tracker, prompt):
+    (embedding,) = tracker.embed([noise(60, 90)])
+    with pytest.raises(PromptError, match="image of 60 rows and 90"):
+        tracker.predict(embedding, [prompt], multimask=False)
+
+
+@pytest.mark.parametrize("windows", [True, False])
+def test_a_huge_box_is_one_around_the_image(network, windows):
+    tracker = NanoTracker(network, windows=windows)
+    (embedding,) = tracker.embed([noise(60, 90)])
+    huge, large = (
+        tracker.predict(embedding, [Prompt(box=box)], multimask=False)
+        for box in ((-1e300, -1e300, 1e300, 1e300), (-60, -90, 600, 900))
+    )
+    assert same(huge[0][0], large[0][0])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1)])
+def test_thin_images_can_be_prompted(tracker, shape):
+    (embedding,) = tracker.embed([noise(*shape)])
+    prompt = Prompt([(0, 0)], [1])
+    ((answer,),) = tracker.predict(embedding, [prompt], multimask=False)
+    assert answer.paste(shape).shape == shape
+
+
+# ---- number formats ---------------------------------------------------------
+
+
+def test_bfloat16_answers_roughly_the_same(network):
+    image = noise(60, 90)
+    features = []
+    for dtype in (torch.float32, torch.bfloat16):
+        tracker = NanoTracker(copy.deepcopy(network), dtype=dtype)
+        (embedding,) = tracker.embed([image])
+        ((answer,),) = tracker.predict(embedding, [BOX], multimask=False)
+        assert answer.logits.dtype == np.float32
+        features.append(tracker.image_embedding(embedding))
+    one, other = features
+    assert other.dtype == torch.float32
+    assert not torch.equal(one, other)
+    assert (one - other).abs().mean() < 0.05 * one.abs().mean()

@@ -1,0 +1,118 @@
+"""A name or a file becomes a model, or an error says what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from napari_sam3.core.errors import CheckpointError, ModelError
+from napari_sam3.core.tracker import Tracker
+from napari_sam3.models.build import build_tracker
+
+
+def test_a_file_of_weights_becomes_a_tracker(weights):
+    tracker = build_tracker(model=weights, device="cpu")
+    assert isinstance(tracker, Tracker)
+    assert tracker.model_id == "random"
+    assert tracker.device == torch.device("cpu")
+
+
+def test_the_path_may_be_a_string(weights):
+    assert build_tracker(model=str(weights), device="cpu").model_id == "random"
+
+
+@pytest.mark.parametrize("disambiguate", [True, False])
+def test_scripts_for_sam_3_may_ask_for_temporal_disambiguation(weights, disambiguate):
+    build_tracker(disambiguate, model=weights, device="cpu")
+    build_tracker(
+        apply_temporal_disambiguation=disambiguate, model=weights, device="cpu"
+    )
+
+
+def test_an_unknown_id_is_refused():
+    with pytest.raises(ModelError, match="no model 'nanoo'; choose one of nano"):
+        build_tracker(model="nanoo")
+
+
+@pytest.mark.parametrize("name", ["missing.safetensors", "no/such/place.pt"])
+def test_a_missing_file_is_refused(tmp_path, name):
+    with pytest.raises(CheckpointError, match=r"no weights file at .*; give the path"):
+        build_tracker(model=tmp_path / name)
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(CheckpointError, match="no weights file at"):
+        build_tracker(model=tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 2000, -1])
+def test_a_truncated_file_is_refused(weights, kept):
+    weights.write_bytes(weights.read_bytes()[:kept])
+    with pytest.raises(CheckpointError, match=r"cannot be read .* get the file again"):
+        build_tracker(model=weights)
+
+
+def test_another_kind_of_file_is_refused(tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save({"a": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match="cannot be read as safetensors"):
+        build_tracker(model=path)
+
+
+def test_another_networks_file_is_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"image_encoder.patch.weight": torch.zeros(3, 3)}, path)
+    message = r"not hold the weights of nano: .*encoder\.stem.* training/pack\.py"
+    with pytest.raises(CheckpointError, match=message):
+        build_tracker(model=path)
+
+
+def test_a_missing_tensor_is_named(weights):
+    state = load_file(weights)
+    del state["decoder.masks.bias"]
+    save_file(state, weights)
+    with pytest.raises(CheckpointError, match=r"Missing .*decoder\.masks\.bias"):
+        build_tracker(model=weights)
+
+
+def test_a_tensor_too_many_is_named(weights):
+    state = load_file(weights)
+    save_file({**state, "decoder.extra": torch.zeros(1)}, weights)
+    with pytest.raises(CheckpointError, match=r"Unexpected .*decoder\.extra"):
+        build_tracker(model=weights)
+
+
+def test_a_tensor_of_another_shape_is_named(weights):
+    state = load_file(weights)
+    state["decoder.masks.weight"] = torch.zeros(5, 16, 1, 1)
+    save_file(state, weights)
+    message = r"size mismatch for decoder\.masks\.weight"
+    with pytest.raises(CheckpointError, match=message):
+        build_tracker(model=weights)
+
+
+def test_device_and_dtype_are_checked_before_the_file():
+    with pytest.raises(ModelError, match="is no device"):
+        build_tracker(model="missing.safetensors", device="gpu")
+    with pytest.raises(ModelError, match="no dtype"):
+        build_tracker(model="missing.safetensors", dtype="float64")
+
+
+def test_weights_in_float16_are_the_same_network(weights, tmp_path):
+    half = tmp_path / "half.safetensors"
+    state = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in load_file(weights).items()
+    }
+    save_file(state, half)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    one, other = (
+        tracker.image_embedding(tracker.embed([image])[0])
+        for tracker in (
+            build_tracker(model=path, device="cpu") for path in (weights, half)
+        )
+    )
+    assert other.dtype == torch.float32
+    assert torch.allclose(one, other, atol=0.02 * float(one.abs().max()))
