@@ -1,0 +1,97 @@
+"""Writing files: whole or not at all, and known to be possible beforehand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO
+
+from napari_sam3.core.errors import FileError
+
+__all__ = ["check_output", "make_folder", "write_atomically"]
+
+
+def check_output(path: Path, *, inputs: Sequence[Path]) -> None:
+    """Refuse a file that could not be written, before the work is done.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    inputs : sequence of Path
+        Files that must not be overwritten.
+
+    Raises
+    ------
+    FileError
+        If it cannot or should not be written.
+    """
+    _check_folder(path.parent)
+    if path.is_dir():
+        raise FileError(f"The output {path} is a folder; give the name of a file.")
+    if not path.exists():
+        return
+    if any(other.exists() and path.samefile(other) for other in inputs):
+        raise FileError(f"{path} is an input; give another name for the output.")
+    if not os.access(path, os.W_OK):
+        raise FileError(f"{path} is write-protected; give another name.")
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder for outputs, if it is not there.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+
+    Raises
+    ------
+    FileError
+        If it is neither there nor can be created, or not be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"The folder {path} cannot be created ({error.strerror}); "
+            "give another one with -o."
+        ) from error
+    _check_folder(path)
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file under another name first, so that no half of it stays.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    write : callable
+        Gets the open binary file.
+
+    Raises
+    ------
+    FileError
+        If the disk is full, for example; an earlier file of that name stays.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            write(file)
+        unfinished.replace(path)
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be written ({error.strerror or error}); check the disk, "
+            "or give another name."
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise FileError(f"There is no folder {folder}; create it first.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise FileError(f"The folder {folder} is write-protected; give another one.")

@@ -1,0 +1,262 @@
+"""The command line's parts, without a model."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_sam3.cli import images
+from napari_sam3.cli.images import read_rgb
+from napari_sam3.cli.outputs import write_atomically
+from napari_sam3.cli.overlay import colour_of, draw_overlay, zoom_of
+from napari_sam3.cli.prompt_files import read_prompts
+from napari_sam3.cli.report import Progress
+from napari_sam3.cli.segmenting import FoundObject, find_objects, paint_labels
+from napari_sam3.core.errors import FileError, ImageError, PromptError
+from napari_sam3.core.finish import Finish
+from napari_sam3.core.prediction import Embedding, Prediction
+from napari_sam3.core.prompt import Prompt
+
+# ---- labels -----------------------------------------------------------------
+
+
+def square(score, row, col, size=2):
+    bbox = (row, col, row + size, col + size)
+    return FoundObject(np.ones((size, size), bool), bbox, score)
+
+
+@pytest.mark.parametrize(("scores", "winner"), [((0.9, 0.5), 1), ((0.5, 0.9), 2)])
+def test_the_higher_score_wins(scores, winner):
+    labels = paint_labels([square(scores[0], 0, 0), square(scores[1], 1, 1)], (3, 3))
+    assert labels[1, 1] == winner
+    assert (labels[0, 0], labels[2, 2]) == (1, 2)
+
+
+def test_of_equal_scores_the_earlier_object_wins():
+    labels = paint_labels([square(0.5, 0, 0), square(0.5, 1, 1)], (3, 3))
+    assert labels[1, 1] == 1
+
+
+def test_many_objects_need_wider_labels():
+    one = [square(0.5, 0, 0, 1)]
+    assert paint_labels(one * 65535, (1, 1)).dtype == np.uint16
+    assert paint_labels(one * 65536, (1, 1)).dtype == np.uint32
+
+
+class Stamp:
+    """A tracker that answers every click with a ring around it."""
+
+    def __init__(self):
+        self.calls = []
+
+    def predict(self, embedding, prompts, *, multimask):
+        assert not multimask
+        self.calls.append(len(prompts))
+        ring = np.full((5, 5), 3, np.float32)
+        ring[1:4, 1:4] = -3
+        answers = []
+        for prompt in prompts:
+            row, col = prompt.points[0].astype(int)
+            bbox = (row - 2, col - 2, row + 3, col + 3)
+            answers.append([Prediction(ring, bbox, 0.5, np.zeros((4, 4), np.float32))])
+        return answers
+
+
+def test_objects_are_found_in_parts_with_progress_and_cleaned():
+    tracker, seen = Stamp(), []
+    prompts = [Prompt(points=[[5, 5 + i]], labels=[1]) for i in range(30)]
+    prompts.append(Prompt(points=[[8, 8], [8, 7]], labels=[1, 0]))
+    found = find_objects(
+        tracker,
+        Embedding(None, (20, 50), "stamp", 0),
+        prompts,
+        Finish(max_hole_area=9),
+        report=lambda done, total: seen.append((done, total)),
+    )
+    assert sum(tracker.calls) == 31
+    assert max(tracker.calls) < 31
+    assert seen[-1] == (31, 31)
+    assert all(one.mask.all() for one in found[:-1])
+    assert not found[-1].mask[2, 1]
+
+
+# ---- reading ----------------------------------------------------------------
+
+
+PLANES = np.arange(2 * 3 * 20 * 30, dtype=np.uint8).reshape(2, 3, 20, 30)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("axes", ["TZYX", "TCYX", "CTYX", "YXS", "CYX", "ZCYX"])
+def test_planes_are_counted_and_channels_kept_together(axes, compression, tmp_path):
+    array = {2: PLANES[0, 0], 3: PLANES[0], 4: PLANES}[len(axes)]
+    if axes == "YXS":
+        array = np.ascontiguousarray(np.moveaxis(PLANES[0], 0, -1))
+    if axes == "CTYX":
+        array = np.ascontiguousarray(np.swapaxes(PLANES, 0, 1))
+    path = tmp_path / "image.ome.tif"
+    tifffile.imwrite(
+        path,
+        array,
+        metadata={"axes": axes},
+        compression=compression,
+        photometric="rgb" if "S" in axes else "minisblack",
+    )
+    last = {"TZYX": 5, "TCYX": 1, "CTYX": 1, "YXS": 0, "CYX": 0, "ZCYX": 1}[axes]
+    rgb = read_rgb(path, plane=last)
+    if axes == "TZYX":
+        np.testing.assert_array_equal(rgb[..., 0], PLANES[1, 2])
+    else:
+        expected = np.moveaxis(PLANES[1 if last else 0], 0, -1)
+        np.testing.assert_array_equal(rgb, expected)
+    with pytest.raises(ImageError, match="no plane"):
+        read_rgb(path, plane=last + 1)
+
+
+def test_codecs_that_are_missing_are_asked_of_pillow(tmp_path, monkeypatch):
+    pixels = np.arange(600, dtype=np.uint8).reshape(20, 30)
+    path = tmp_path / "image.tif"
+    Image.fromarray(pixels).save(path, compression="tiff_lzw")
+
+    def lacks(*args):
+        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(images, "_read_series", lacks)
+    np.testing.assert_array_equal(read_rgb(path)[..., 0], pixels)
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(FileError, match="pip install imagecodecs"):
+        read_rgb(path)
+
+
+def test_frames_of_a_gif_are_planes(tmp_path):
+    frames = [Image.new("L", (9, 9), value) for value in (0, 100, 200)]
+    path = tmp_path / "image.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert read_rgb(path, plane=1)[0, 0, 0] == 100
+    with pytest.raises(ImageError, match="3 planes"):
+        read_rgb(path)
+
+
+# ---- prompt files -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x,y\n1,2\n", "'object' is missing"),
+        ("object,kind,x,y\n1,dot,1,2\n", "line 2 has the kind 'dot'"),
+        ("object,kind,x,y\n,point,1,2\n", "line 2 names no object"),
+        ("object,kind,x,y\n1,point,1\n", "line 2 needs finite numbers"),
+        ("object,kind,x,y\n1,point,1,inf\n", "line 2 needs finite numbers"),
+        ("object,kind,x,y\n1,box,1,2\n", "in x, y, x1, y1"),
+        ("object,kind,x,y,x1,y1\n1,box,1,2,3,4\n1,box,1,2,3,4\n", "line 3: an object"),
+    ],
+)
+def test_csv_errors_say_the_line(text, words, tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text(text)
+    with pytest.raises(PromptError, match=words):
+        read_prompts(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", 'no list "objects"'),
+        ('{"objects": [{"point": [[1, 2]]}]}', "object 1: give only the keys"),
+        ('{"objects": [{"points": [1, 2]}]}', r"1 is not \[x, y\]"),
+        ('{"objects": [{"points": [["1", "2"]]}]}', r"is not \[x, y\]"),
+        ('{"objects": [{"points": [[1, NaN]]}]}', r"is not \[x, y\]"),
+        ('{"objects": [{"points": [[1, 2]], "labels": [2]}]}', "one label"),
+        ('{"objects": [{"points": [[1, 2]], "labels": []}]}', "one label"),
+        ('{"objects": [{"box": [1, 2, 3]}]}', "x0, y0, x1, y1"),
+        ('{"objects": [{"box": [5, 5, 3, 9]}]}', "is empty"),
+    ],
+)
+def test_json_errors_say_the_object(text, words, tmp_path):
+    path = tmp_path / "p.json"
+    path.write_text(text)
+    with pytest.raises(PromptError, match=words):
+        read_prompts(path)
+
+
+def test_tables_of_spreadsheets_are_read(tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_bytes("\ufeffobject; kind; x; y\r\nä; point; 1; 2\r\n".encode())
+    (draft,) = read_prompts(path)
+    assert (draft.name, draft.clicks) == ("ä", [(1.0, 2.0, True)])
+
+
+# ---- writing and telling ----------------------------------------------------
+
+
+def test_a_write_that_fails_leaves_the_earlier_file(tmp_path):
+    path = tmp_path / "labels.tif"
+    path.write_bytes(b"earlier")
+
+    def fill_the_disk(file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(FileError, match="No space left"):
+        write_atomically(path, fill_the_disk)
+    assert path.read_bytes() == b"earlier"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_one_line_on_a_terminal_and_cleared():
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        with Progress(stream) as progress:
+            progress.say("object 12 of 300")
+            progress.say("writing")
+    assert file.getvalue() == ""
+    assert "\n" not in terminal.getvalue()
+    shown = terminal.getvalue().split("\r")
+    assert shown[:3] == ["", "object 12 of 300", "writing".ljust(16)]
+    assert shown[-2:] == [" " * 7, ""]
+
+
+# ---- overlay ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "zoom"), [((1, 1), 4), ((420, 300), 3), ((900, 900), 1), ((1, 5000), 1)]
+)
+def test_small_images_are_enlarged(shape, zoom):
+    assert zoom_of(shape) == zoom
+    prompt = Prompt(points=[[0, 0]], labels=[1], box=(-3, -3, 9, 9))
+    labels = np.zeros(shape, np.uint16)
+    labels[0, 0] = 1
+    picture = draw_overlay(np.zeros((*shape, 3), np.uint8), labels, [prompt])
+    assert picture.size == (shape[1] * zoom, shape[0] * zoom)
+
+
+def test_outlines_stand_out_on_dark_and_bright_images():
+    labels = np.zeros((400, 400), np.uint16)
+    labels[100:200, 100:200] = 1
+    prompt = Prompt(points=[[150, 150]], labels=[1])
+    for grey in (0, 255):
+        rgb = np.full((400, 400, 3), grey, np.uint8)
+        picture = np.asarray(draw_overlay(rgb, labels, [prompt]))
+        zoom = zoom_of(labels.shape)
+        across = picture[110 * zoom, 90 * zoom : 110 * zoom]
+        assert (across == colour_of(1)).all(axis=-1).sum() >= 3
+        if grey:
+            assert (across.max(axis=-1) < 150).any()  # the dark line around it
+        assert (picture[: 90 * zoom] == grey).all()
+
+
+def test_neighbours_have_different_colours():
+    assert len({colour_of(label) for label in range(1, 9)}) == 8
