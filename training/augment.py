@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -11,7 +13,7 @@ __all__ = ["change_appearance", "turn"]
 Floats = NDArray[np.float32]
 
 
-def turn(array: NDArray, code: int) -> NDArray:
+def turn(array: NDArray[Any], code: int) -> NDArray[Any]:
     """Apply one of the eight symmetries of the square to the first two axes."""
     if code & 1:
         array = array[::-1]
@@ -82,6 +84,6 @@ def change_appearance(
     """
     if rng.random() < 0.15:
         return window
-    x = window.astype(np.float32) / 255
+    x = window.astype(np.float32) / np.float32(255)
     x = _degrade(_relight(_recolour(x, rng), rng), rng)
     return (np.clip(x, 0, 1) * 255).astype(np.uint8)

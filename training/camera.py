@@ -197,6 +197,7 @@ def render(rng: np.random.Generator, scene: Scene) -> np.ndarray:
             best, best_score = image, score
         if score > 1:
             break
+    assert best is not None
     return best
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 __all__ = ["depth_map", "worst_click"]
 
+
 def depth_map(regions: Tensor) -> Tensor:
     """Return how deep inside its region each cell lies.
 

@@ -64,9 +64,9 @@ class LabelledImage:
         """Index the objects of a labelled image."""
         if image.ndim == 2:
             image = np.broadcast_to(image[..., None], (*image.shape, 3))
-        labels = labels.astype(np.int32)
-        areas = np.bincount(labels.ravel())
-        slices = ndimage.find_objects(labels)
+        objects = labels.astype(np.int32)
+        areas = np.bincount(objects.ravel())
+        slices = ndimage.find_objects(objects)
         ids = [i + 1 for i, s in enumerate(slices) if s and areas[i + 1] >= _MIN_AREA]
         boxes = [
             (s[0].start, s[1].start, s[0].stop, s[1].stop)
@@ -77,7 +77,7 @@ class LabelledImage:
             dataset,
             modality,
             image[..., :3],
-            labels,
+            objects,
             np.array(ids, np.int64),
             np.array(boxes, np.int64).reshape(-1, 4),
             areas[ids].astype(np.int64) if ids else np.empty(0, np.int64),
@@ -108,11 +108,13 @@ def load_split(folder: Path, split: str) -> list[LabelledImage]:
     list of LabelledImage
         In the manifest's order.
     """
-    rows = [
-        row
-        for row in csv.DictReader((folder / "manifest.csv").open())
-        if row["kind"] == "2d" and row["split"] == ("test" if split == "test" else "train")
-    ]
+    part = "test" if split == "test" else "train"
+    with (folder / "manifest.csv").open() as file:
+        rows = [
+            row
+            for row in csv.DictReader(file)
+            if row["kind"] == "2d" and row["split"] == part
+        ]
     if split != "test":
         seen: dict[str, dict[str, int]] = {}
         chosen = []
@@ -125,7 +127,7 @@ def load_split(folder: Path, split: str) -> list[LabelledImage]:
         rows = chosen
     result = []
     for row in rows:
-        base = folder / ("test" if split == "test" else "train")
+        base = folder / part
         result.append(
             LabelledImage.build(
                 _read_eight_bit(base / row["image"]),

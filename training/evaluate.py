@@ -166,6 +166,17 @@ def tabulate(results: Sequence[ObjectResult]) -> tuple[dict[str, float], str]:
     return mean, "\n".join(lines)
 
 
+def correlate(results: Sequence[ObjectResult]) -> float:
+    """Return how predicted and true IoU go together after one click, -1 to 1.
+
+    NaN where one of them is always the same.
+    """
+    pairs = np.array([(r.clicks[0], r.scores[0]) for r in results])
+    if not np.ptp(pairs, axis=0).all():
+        return float("nan")
+    return float(np.corrcoef(pairs.T)[0, 1])
+
+
 def main(argv: list[str] | None = None) -> None:
     """Evaluate from the command line."""
     arguments = parse_arguments(argv)
@@ -186,8 +197,7 @@ def main(argv: list[str] | None = None) -> None:
         build_model(arguments), images, arguments.objects, arguments.clicks
     )
     mean, table = tabulate(results)
-    flat = np.array([(r.clicks[0], r.scores[0]) for r in results])
-    correlation = float(np.corrcoef(flat.T)[0, 1]) if len(flat) > 1 else float("nan")
+    correlation = correlate(results)
     print(table)
     print(f"\npredicted and true IoU at 1 click: correlation {correlation:.2f}")
     if arguments.output:

@@ -74,7 +74,9 @@ def main(argv: list[str] | None = None) -> None:
     settings = arguments.weights.parent / "arguments.json"
     if settings.exists():
         used = json.loads(settings.read_text())
-        metadata |= {k: used[k] for k in ("steps", "batch", "rate", "synthetic", "seed")}
+        metadata |= {
+            k: used[k] for k in ("steps", "batch", "rate", "synthetic", "seed")
+        }
     size = pack(arguments.weights, arguments.output, metadata)
     print(f"{arguments.output}: {size / 1e6:.1f} MB")
 

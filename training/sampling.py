@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from training.augment import change_appearance, turn
 from training.data import LabelledImage
 
 __all__ = ["Batch", "SampleSettings", "WindowStream"]
+
+_Numbers = Sequence[float] | NDArray[np.float64]
 
 #: Chance of each modality; equal chances by count would be all nuclei.
 MODALITY_WEIGHTS = {
@@ -116,9 +118,14 @@ class WindowStream(torch.utils.data.IterableDataset[Batch]):
         rng = np.random.default_rng((self.seed, info.id if info else 0))
         while True:
             samples = [self._draw(rng) for _ in range(self.batch)]
-            yield Batch(*(torch.from_numpy(np.stack(part)) for part in zip(*samples)))
+            yield Batch(
+                *(
+                    torch.from_numpy(np.stack(part))
+                    for part in zip(*samples, strict=True)
+                )
+            )
 
-    def _draw(self, rng: np.random.Generator) -> tuple[NDArray, ...]:
+    def _draw(self, rng: np.random.Generator) -> tuple[NDArray[Any], ...]:
         group = list(self.groups)[rng.choice(len(self.groups), p=self.chances)]
         image = self.groups[group][rng.integers(len(self.groups[group]))]
         index = int(rng.integers(len(image.ids)))
@@ -263,7 +270,7 @@ def _jittered_box(
     return edges
 
 
-def _turn_point(point: Sequence[float], code: int, size: int) -> list[float]:
+def _turn_point(point: _Numbers, code: int, size: int) -> list[float]:
     row, col = point
     if code & 1:
         row = size - row
@@ -272,7 +279,7 @@ def _turn_point(point: Sequence[float], code: int, size: int) -> list[float]:
     return [col, row] if code & 4 else [row, col]
 
 
-def _turn_box(box: Sequence[float], code: int, size: int) -> list[float]:
+def _turn_box(box: _Numbers, code: int, size: int) -> list[float]:
     first, second = (_turn_point(box[i : i + 2], code, size) for i in (0, 2))
     low, high = np.minimum(first, second), np.maximum(first, second)
     return [*low, *high]

@@ -58,9 +58,9 @@ def draw_synthetic(count: int, cache: Path) -> list[LabelledImage]:
             images=np.stack([image for image, _ in drawn]),
             labels=np.stack([labels for _, labels in drawn]),
         )
-    stored = np.load(cache)
-    pairs = zip(stored["images"], stored["labels"], strict=True)
-    return [LabelledImage.build(image, labels) for image, labels in pairs]
+    with np.load(cache) as stored:
+        pairs = zip(stored["images"], stored["labels"], strict=True)
+        return [LabelledImage.build(image, labels) for image, labels in pairs]
 
 
 def build_network(start: Path | None) -> NanoNet:
@@ -166,7 +166,7 @@ class Trainer:
         )
         total: Tensor = losses.total()
         self.optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 4.0)
         self.optimizer.step()
         self.schedule.step()
