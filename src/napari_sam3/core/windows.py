@@ -84,11 +84,10 @@ class Window:
         self, image: NDArray[np.uint8], down: int, across: int
     ) -> NDArray[np.uint8]:
         """Return the means of blocks of ``down`` by ``across`` pixels."""
-        blocks = (-(-self.height // down), -(-self.width // across), 3)
-        canvas = np.full(blocks, PADDING_VALUE, np.uint8)
         inside = self.inside(image.shape[:2])
+        blocks = (-(-self.height // down), -(-self.width // across), 3)
         if inside is None:
-            return canvas
+            return np.full(blocks, PADDING_VALUE, np.uint8)
         row0, col0, row1, col1 = inside
         # The blocks that hold a pixel of the image, from the window's corner.
         top, left = (row0 - self.row0) // down, (col0 - self.col0) // across
@@ -96,14 +95,11 @@ class Window:
         right = -(-(col1 - self.col0) // across)
         height = min(bottom * down, self.height) - top * down
         width = min(right * across, self.width) - left * across
-        crop = np.full((height, width, 3), PADDING_VALUE, np.uint8)
         row, col = row0 - self.row0 - top * down, col0 - self.col0 - left * across
-        crop[row : row + row1 - row0, col : col + col1 - col0] = image[
-            row0:row1, col0:col1
-        ]
-        means = Image.fromarray(crop).reduce((across, down))
-        canvas[top:bottom, left:right] = np.asarray(means)
-        return canvas
+        crop = _pad(image[row0:row1, col0:col1], row, col, (height, width, 3))
+        if down > 1 or across > 1:
+            crop = np.asarray(Image.fromarray(crop).reduce((across, down)))
+        return _pad(crop, top, left, blocks)
 
     def inside(self, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
         """Return the part within an image, ``(row0, col0, row1, col1)`` or None."""
@@ -137,6 +133,17 @@ class Window:
         origin = np.array([self.row0, self.col0], np.float64)
         scale = np.array([size / self.height, size / self.width])
         return (points_px + 0.5 - origin) * scale
+
+
+def _pad(
+    part: NDArray[np.uint8], row: int, col: int, shape: tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    """Lay a part at (row, col) of a grey canvas; alone if it fills the canvas."""
+    if part.shape == shape:
+        return np.ascontiguousarray(part)
+    canvas = np.full(shape, PADDING_VALUE, np.uint8)
+    canvas[row : row + part.shape[0], col : col + part.shape[1]] = part
+    return canvas
 
 
 def _square(row: float, col: float, side: float) -> Window:
