@@ -108,9 +108,50 @@ setup_environment() {
 
     # Once a developer's environment, always one.
     [[ $found == *' dev' ]] && kind=dev
-    [[ $kind == dev ]] && extras='[test,docs,training]'
+    [[ $kind == dev ]] && extras='[all,test,docs,training]'
     say "Installing Python packages${found:+ that have changed}; the first time takes minutes"
     prefer_cpu_torch
     pip_install --constraint "$root/constraints.txt" --editable "$root$extras"
     printf '%s %s' "$key" "$kind" >"$stamp"
+}
+
+# What Qt's plugin for X11 is linked with and PyQt6 does not bring, software OpenGL,
+# and a display in memory with what starts it.
+display_packages=(
+    libdbus-1-3 libegl1 libfontconfig1 libfreetype6 libgl1 libgl1-mesa-dri libglib2.0-0
+    libx11-xcb1 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1
+    libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-shm0 libxcb-sync1
+    libxcb-xfixes0 libxcb-xkb1 libxkbcommon-x11-0 xauth xvfb
+)
+
+has_display() {
+    [[ $(uname -s) != Linux || -n ${DISPLAY:-} || -n ${WAYLAND_DISPLAY:-} ]]
+}
+
+has_xvfb() {
+    command -v xvfb-run >/dev/null && command -v xauth >/dev/null
+}
+
+lacks_qt_libraries() {
+    local plugin plugins=PyQt6/Qt6/plugins/platforms
+    for plugin in "$venv"/lib/python*/site-packages/"$plugins"/libqxcb.so; do
+        [[ -e $plugin && $(ldd "$plugin") == *'not found'* ]] && return 0
+    done
+    return 1
+}
+
+# Run a command where it can open windows: in memory where there is no display. If
+# that cannot be had, run it all the same; the tests say what they lack.
+with_display() {
+    local lacking=()
+    has_display || has_xvfb || lacking+=(xvfb)
+    lacks_qt_libraries && lacking+=(libraries)
+    if ((${#lacking[@]})) && ! install_debian_packages "${display_packages[@]}"; then
+        say "Without them no window can be tested."
+    fi
+    if has_display || ! has_xvfb; then
+        "$@"
+    else
+        xvfb-run --auto-servernum --server-args='-screen 0 1280x1024x24' "$@"
+    fi
 }

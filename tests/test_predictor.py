@@ -62,6 +62,17 @@ def test_logits_above_the_threshold_are_the_masks(tracker, cells):
     np.testing.assert_array_equal(logits > 0.5, masks)
 
 
+def test_the_threshold_may_be_changed(predictor, cells):
+    predictor.set_image(cells)
+    assert predictor.mask_threshold == 0.0
+    larger = predictor.predict(box=BOX, multimask_output=False)[0]
+    predictor.mask_threshold = 2.0
+    smaller = predictor.predict(box=BOX, multimask_output=False)[0]
+    assert larger.sum() > smaller.sum()
+    with pytest.raises(ModelError, match="mask_threshold"):
+        predictor.mask_threshold = 99
+
+
 def test_a_higher_threshold_gives_smaller_masks(tracker, cells):
     areas = []
     for threshold in (-2.0, 0.0, 2.0):
@@ -332,6 +343,16 @@ def test_bad_prompts_are_refused_in_words(predictor, cells, prompt, message):
     assert isinstance(caught.value, ValueError)
 
 
+def test_an_empty_mask_says_nothing(predictor, cells):
+    predictor.set_image(cells)
+    nothing = np.full((1, 256, 256), -5.0)
+    with pytest.raises(PromptError, match="is empty"):
+        predictor.predict(mask_input=nothing)
+    plain = predictor.predict(**POINT, return_logits=True)
+    beside = predictor.predict(**POINT, mask_input=nothing, return_logits=True)
+    np.testing.assert_allclose(plain[0], beside[0], atol=1e-4)
+
+
 def test_a_mask_of_the_wrong_size_says_which_is_right(predictor, cells):
     predictor.set_image(cells)
     with pytest.raises(PromptError, match=r"\(1, 256, 256\)"):
@@ -357,8 +378,12 @@ def test_batch_lists_fit_the_images(predictor, cells):
     with pytest.raises(PromptError, match="list of images"):
         predictor.set_image_batch(cells)
     predictor.set_image_batch([cells, cells])
-    with pytest.raises(PromptError, match="1 entries for 2 images"):
+    with pytest.raises(PromptError, match="each of the 2"):
         predictor.predict_batch(box_batch=[BOX])
+    with pytest.raises(PromptError, match="must be a list"):
+        predictor.predict_batch(5)
+    with pytest.raises(PromptError, match="Image 1 of the batch"):
+        predictor.predict_batch(box_batch=[BOX, None])
 
 
 @pytest.mark.parametrize(
@@ -369,6 +394,8 @@ def test_batch_lists_fit_the_images(predictor, cells):
         {"mask_threshold": 40},
         {"max_hole_area": -1},
         {"max_sprinkle_area": float("nan")},
+        {"mask_threshold": "0"},
+        {"max_hole_area": None},
     ],
 )
 def test_bad_settings_are_refused(tracker, arguments):

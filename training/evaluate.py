@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--images", type=int, help="per data set, at most")
     parser.add_argument("--whole", action="store_true", help="no windows: one view")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--output", type=Path, help="JSON with every object")
     return parser.parse_args(argv)
 
@@ -56,6 +60,31 @@ def build_model(arguments: argparse.Namespace) -> Tracker:
     return NanoTracker.load(
         path, device=resolve_device(arguments.device), windows=False
     )
+
+
+def choose_images(images: Sequence[LabelledImage], count: int) -> list[LabelledImage]:
+    """Choose images to measure, spread evenly over each data set.
+
+    Parameters
+    ----------
+    images : sequence of LabelledImage
+        Of one data set or several.
+    count : int
+        Per data set, at most.
+
+    Returns
+    -------
+    list of LabelledImage
+        In the same order.
+    """
+    indices: dict[str, list[int]] = {}
+    for index, image in enumerate(images):
+        indices.setdefault(image.dataset, []).append(index)
+    kept: list[int] = []
+    for own in indices.values():
+        evenly = np.linspace(0, len(own) - 1, min(len(own), count))
+        kept += [own[position] for position in evenly.round().astype(int)]
+    return [images[index] for index in sorted(kept)]
 
 
 def choose_objects(image: LabelledImage, count: int) -> list[int]:
@@ -113,6 +142,31 @@ def measure(
         if sys.stderr.isatty():
             print(f"\r{len(results)} objects ", end="", file=sys.stderr, flush=True)
     return results
+
+
+def _measure_part(
+    arguments: argparse.Namespace, images: list[LabelledImage]
+) -> list[ObjectResult]:
+    """Measure in a process of its own, with one thread: nothing waits for another."""
+    import torch
+
+    torch.set_num_threads(1)
+    model = build_model(arguments)
+    return measure(model, images, arguments.objects, arguments.clicks)
+
+
+def measure_all(
+    arguments: argparse.Namespace, images: list[LabelledImage]
+) -> list[ObjectResult]:
+    """Measure all images, in several processes if asked to."""
+    count = arguments.workers
+    if count == 1:
+        model = build_model(arguments)
+        return measure(model, images, arguments.objects, arguments.clicks)
+    parts = [images[index::count] for index in range(count)]
+    with ProcessPoolExecutor(count, get_context("spawn")) as pool:
+        done = pool.map(_measure_part, [arguments] * count, parts)
+        return [result for part in done for result in part]
 
 
 def clicks_needed(result: ObjectResult, target: float) -> int:
@@ -182,20 +236,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parse_arguments(argv)
     images = load_split(arguments.data, arguments.split)
     if arguments.images:
-        taken: dict[str, int] = {}
-        for image in images:
-            taken[image.dataset] = taken.get(image.dataset, 0) + 1
-        step = {name: max(1, n // arguments.images) for name, n in taken.items()}
-        seen: dict[str, int] = {}
-        kept = []
-        for image in images:
-            index = seen[image.dataset] = seen.get(image.dataset, -1) + 1
-            if index % step[image.dataset] == 0:
-                kept.append(image)
-        images = kept
-    results = measure(
-        build_model(arguments), images, arguments.objects, arguments.clicks
-    )
+        images = choose_images(images, arguments.images)
+    results = measure_all(arguments, images)
     mean, table = tabulate(results)
     correlation = correlate(results)
     print(table)
@@ -203,7 +245,8 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.output:
         report = {
             "mean": mean,
-            "correlation": correlation,
+            # JSON knows no NaN.
+            "correlation": None if math.isnan(correlation) else correlation,
             "objects": [asdict(result) for result in results],
         }
         arguments.output.write_text(json.dumps(report, indent=1))

@@ -17,6 +17,8 @@ from napari_sam3.models.nano.network import NanoNet
 
 __all__ = ["pack"]
 
+#: Options of the run that are kept in the file's header; ``start`` as well.
+_RECIPE = ("steps", "batch", "rate", "synthetic", "exclude", "seed")
 #: What the wheel may carry.
 MAX_BYTES = 12_000_000
 
@@ -64,6 +66,27 @@ def _shrink(name: str, tensor: Tensor) -> Tensor:
     return tensor.contiguous() if keep else tensor.to(torch.float16).contiguous()
 
 
+def read_recipe(path: Path) -> dict[str, str]:
+    """Read how a run was trained.
+
+    Parameters
+    ----------
+    path : Path
+        ``arguments.json`` of the run.
+
+    Returns
+    -------
+    dict of str to str
+        Of the weights it started from only the file and its folder are told: the
+        header is published, and where somebody's folders are is nobody's business.
+    """
+    used = json.loads(path.read_text())
+    start = used["start"]
+    if start != "None":
+        start = "/".join(Path(start).parts[-2:])
+    return {key: used[key] for key in _RECIPE} | {"start": start}
+
+
 def main(argv: list[str] | None = None) -> None:
     """Pack from the command line."""
     parser = argparse.ArgumentParser(prog="training.pack", description=__doc__)
@@ -73,10 +96,7 @@ def main(argv: list[str] | None = None) -> None:
     metadata = {"network": "nano"}
     settings = arguments.weights.parent / "arguments.json"
     if settings.exists():
-        used = json.loads(settings.read_text())
-        metadata |= {
-            k: used[k] for k in ("steps", "batch", "rate", "synthetic", "seed")
-        }
+        metadata |= read_recipe(settings)
     size = pack(arguments.weights, arguments.output, metadata)
     print(f"{arguments.output}: {size / 1e6:.1f} MB")
 

@@ -35,6 +35,13 @@ MODALITY_WEIGHTS = {
 }
 
 
+#: Sizes (square root of the area) in pixels of the window, in which the objects of
+#: ladder windows are shown. Specks teach no shape, but that a clump of small
+#: objects is not what was clicked.
+_OBJECT_SIZES, _SPECK_SIZES = (5, 170), (1.2, 6)
+_SPECK_SHARE = 0.3
+
+
 @dataclass(frozen=True)
 class SampleSettings:
     """How windows are drawn.
@@ -196,7 +203,8 @@ def _ladder_window(
     rng: np.random.Generator,
 ) -> Window:
     """Centre a window on a click, the object anywhere from a speck to too large."""
-    shown = np.exp(rng.uniform(np.log(5), np.log(170)))
+    sizes = _SPECK_SIZES if rng.random() < _SPECK_SHARE else _OBJECT_SIZES
+    shown = np.exp(rng.uniform(*np.log(sizes)))
     side = np.sqrt(image.areas[index]) * size / shown
     longest = 1.6 * max(image.labels.shape)
     side = int(np.clip(side, 32, max(longest, 48)))

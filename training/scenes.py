@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 from scipy import ndimage
 from skimage.measure import label as connected_components
 
-from training.shapes import MAKERS, Body, log_uniform, smooth_noise
+from training.shapes import MAKERS, Body, log_uniform, rasterize, smooth_noise
 
 MIN_AREA = 12
 MAX_OBJECTS = 250
@@ -61,23 +61,6 @@ class Canvas:
         self.lumen = np.zeros(self.labels.shape, bool)
 
 
-def _rasterize(body: Body, origin: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Mask, bool of `shape`, of a body seen through a window at `origin`."""
-    picture = Image.new("L", shape[::-1])
-    draw = ImageDraw.Draw(picture)
-    for part in body.parts:
-        xy = (part.points - origin)[:, ::-1]
-        flat = [tuple(p) for p in xy.tolist()]
-        if part.width is None:
-            draw.polygon(flat, fill=1)
-            continue
-        draw.line(flat, fill=1, width=max(2, round(part.width)))
-        r = part.width / 2
-        for x, y in flat:
-            draw.ellipse((x - r, y - r, x + r, y + r), fill=1)
-    return np.asarray(picture).astype(bool)
-
-
 def _put(
     canvas: Canvas,
     bodies: list[Body],
@@ -102,7 +85,7 @@ def _put(
     if (high - low < 3).any():
         return False
     shape = (int(high[0] - low[0]), int(high[1] - low[1]))
-    masks = [_rasterize(b, low - centre, shape) for b in bodies]
+    masks = [rasterize(b, low - centre, shape) for b in bodies]
     window = (slice(low[0], high[0]), slice(low[1], high[1]))
     labels, lumen = canvas.labels[window], canvas.lumen[window]
     whole = np.logical_or.reduce(masks)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 
 @dataclass
@@ -40,6 +40,37 @@ class Body:
 
     parts: list[Part]
     role: str = "own"
+
+
+def rasterize(body: Body, origin: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Draw a body, seen through a window.
+
+    Parameters
+    ----------
+    body : Body
+        Its points are relative to the centre of the object.
+    origin : np.ndarray, shape (2,)
+        The window's first pixel as (y, x), relative to that centre too.
+    shape : tuple of int
+        (height, width) of the window.
+
+    Returns
+    -------
+    np.ndarray, bool, of `shape`
+    """
+    picture = Image.new("L", shape[::-1])
+    draw = ImageDraw.Draw(picture)
+    for part in body.parts:
+        xy = (part.points - origin)[:, ::-1]
+        flat = [tuple(p) for p in xy.tolist()]
+        if part.width is None:
+            draw.polygon(flat, fill=1)
+            continue
+        draw.line(flat, fill=1, width=max(2, round(part.width)))
+        r = part.width / 2
+        for x, y in flat:
+            draw.ellipse((x - r, y - r, x + r, y + r), fill=1)
+    return np.asarray(picture).astype(bool)
 
 
 def smooth_noise(rng: np.random.Generator, size: int, scale: float) -> np.ndarray:

@@ -50,14 +50,18 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def draw_synthetic(count: int, cache: Path) -> list[LabelledImage]:
-    """Draw procedural images once per run folder."""
+    """Draw procedural images once per run folder; the cache is whole or not there."""
     if not cache.exists():
         drawn = [synthesize(np.random.default_rng((7, i))) for i in range(count)]
-        np.savez(
-            cache,
-            images=np.stack([image for image, _ in drawn]),
-            labels=np.stack([labels for _, labels in drawn]),
-        )
+        partial = cache.with_suffix(".partial")
+        # An open file, as savez would add .npz to the name.
+        with partial.open("wb") as file:
+            np.savez(
+                file,
+                images=np.stack([image for image, _ in drawn]),
+                labels=np.stack([labels for _, labels in drawn]),
+            )
+        partial.replace(cache)
     with np.load(cache) as stored:
         pairs = zip(stored["images"], stored["labels"], strict=True)
         return [LabelledImage.build(image, labels) for image, labels in pairs]

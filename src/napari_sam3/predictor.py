@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,9 +82,7 @@ class SAM3InteractiveImagePredictor:
                 "napari_sam3.build_tracker() returns."
             )
         self.model = sam_model
-        self.finish = Finish(
-            float(mask_threshold), float(max_hole_area), float(max_sprinkle_area)
-        )
+        self.finish = Finish(mask_threshold, max_hole_area, max_sprinkle_area)
         self._embeddings: list[Embedding] = []
         self._is_batch = False
 
@@ -92,6 +91,15 @@ class SAM3InteractiveImagePredictor:
         """Where the model runs."""
         device: torch.device = self.model.device
         return device
+
+    @property
+    def mask_threshold(self) -> float:
+        """Logits above it become mask; may be set."""
+        return self.finish.mask_threshold
+
+    @mask_threshold.setter
+    def mask_threshold(self, threshold: float) -> None:
+        self.finish = replace(self.finish, mask_threshold=threshold)
 
     def set_image(self, image: NDArray[np.uint8] | Image.Image) -> None:
         """Compute and keep the embedding of one image.
@@ -133,11 +141,8 @@ class SAM3InteractiveImagePredictor:
         self._set(image_list, batch=True)
 
     def _set(self, images: Sequence[Any], *, batch: bool) -> None:
-        from napari_sam3.core.image import check_rgb
-
-        checked = [check_rgb(image) for image in images]
-        self.reset_predictor()
-        self._embeddings = self.model.embed(checked)
+        # First the new ones: a refused image leaves the old ones in place.
+        self._embeddings = self.model.embed(images)
         self._is_batch = batch
 
     def reset_predictor(self) -> None:
@@ -196,7 +201,8 @@ class SAM3InteractiveImagePredictor:
         Returns
         -------
         masks : ndarray of shape (C, H, W) or (B, C, H, W) and dtype bool
-            C is 3 or 1. float32 with ``return_logits``.
+            C is 3 or 1; for a single object there is no axis B, also if the
+            prompt had one, as in SAM 3. float32 with ``return_logits``.
         iou_predictions : ndarray of shape (C,) or (B, C) and dtype float32
             Predicted quality of each mask, 0 to 1.
         low_res_masks : ndarray of shape (C, L, L) or (B, C, L, L), float32
@@ -270,18 +276,28 @@ class SAM3InteractiveImagePredictor:
             ("box_batch", box_batch),
             ("mask_input_batch", mask_input_batch),
         ):
-            if entries is not None and len(entries) != count:
+            if entries is not None and (
+                not isinstance(entries, list | tuple | np.ndarray)
+                or len(entries) != count
+            ):
                 raise PromptError(
-                    f"{name} has {len(entries)} entries for {count} images; give one "
-                    "per image, None where there is nothing."
+                    f"{name} must be a list with one entry for each of the {count} "
+                    "images, None where there is nothing."
                 )
             columns.append(entries if entries is not None else [None] * count)
-        results = [
-            self._predict(
-                embedding, prompt, multimask_output, return_logits, normalize_coords
-            )
-            for embedding, *prompt in zip(self._embeddings, *columns, strict=True)
-        ]
+        results = []
+        for index, prompt in enumerate(zip(*columns, strict=True)):
+            try:
+                result = self._predict(
+                    self._embeddings[index],
+                    prompt,
+                    multimask_output,
+                    return_logits,
+                    normalize_coords,
+                )
+            except PromptError as error:
+                raise PromptError(f"Image {index} of the batch: {error}") from error
+            results.append(result)
         masks, scores, low_res = zip(*results, strict=True)
         return list(masks), list(scores), list(low_res)
 
@@ -309,17 +325,9 @@ class SAM3InteractiveImagePredictor:
             normalize_coords=normalize_coords,
         )
         answers = self.model.predict(embedding, prompts, multimask=multimask)
-        finish = self.finish.logits if return_logits else self.finish.mask
-        masks = np.stack(
-            [
-                np.stack([finish(mask, prompt, shape) for mask in candidates])
-                for prompt, candidates in zip(prompts, answers, strict=True)
-            ]
-        )
+        masks = self.finish.assemble(prompts, answers, shape, as_logits=return_logits)
         scores = np.array([[mask.score for mask in row] for row in answers], np.float32)
-        low_res = np.stack(
-            [np.stack([mask.low_res for mask in row]) for row in answers]
-        )
+        low_res = np.stack([[mask.low_res for mask in row] for row in answers])
         if len(prompts) == 1:
             return masks[0], scores[0], low_res[0]
         return masks, scores, low_res

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,6 +163,7 @@ class Viewer:
     def __getattr__(self, name):
         def add(data, **options):
             self.layers[options["name"]] = (name, data, options)
+            return SimpleNamespace()
 
         return add
 
@@ -183,7 +185,6 @@ def test_image_prompts_and_labels_become_layers(result, prompts):
     check_layers(viewer.layers, prompts)
 
 
-@pytest.mark.filterwarnings("ignore")  # napari's own
 def test_napari_takes_the_layers(result):
     components = pytest.importorskip("napari.components")
     viewer = components.ViewerModel()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,8 +14,7 @@ from PIL import Image
 
 from napari_sam3.cli import images
 from napari_sam3.cli.images import read_rgb
-from napari_sam3.cli.outputs import write_atomically
-from napari_sam3.cli.overlay import colour_of, draw_overlay, zoom_of
+from napari_sam3.cli.outputs import check_output, write_atomically
 from napari_sam3.cli.prompt_files import read_prompts
 from napari_sam3.cli.report import Progress
 from napari_sam3.cli.segmenting import FoundObject, find_objects, paint_labels
@@ -141,6 +143,39 @@ def test_frames_of_a_gif_are_planes(tmp_path):
         read_rgb(path)
 
 
+def test_large_images_are_read_without_a_warning(tmp_path, monkeypatch):
+    # Above twice the limit Pillow refuses, above the limit it warns.
+    for limit in (100, 40):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        for name in ("image.png", "image.jpg", "image.gif"):
+            path = tmp_path / name
+            Image.new("L", (9, 13), 7).save(path)
+            assert read_rgb(path).shape == (13, 9, 3)
+        assert limit == Image.MAX_IMAGE_PIXELS
+        with pytest.raises(ImageError):
+            read_rgb(path, plane=1)
+        assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def test_threads_that_read_restore_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    path = tmp_path / "image.png"
+    Image.new("L", (9, 13)).save(path)
+    original, together = Image.open, threading.Barrier(2)
+
+    def open_slowly(*args):
+        # Without turns, both threads get here before one of them leaves.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(0.2)
+        return original(*args)
+
+    monkeypatch.setattr(Image, "open", open_slowly)
+    with ThreadPoolExecutor(2) as pool:
+        for rgb in pool.map(images.read_rgb, [path, path]):
+            assert rgb.shape == (13, 9, 3)
+    assert Image.MAX_IMAGE_PIXELS == 40
+
+
 # ---- prompt files -----------------------------------------------------------
 
 
@@ -210,6 +245,19 @@ def test_a_write_that_fails_leaves_the_earlier_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_longest_names_can_be_written(tmp_path):
+    path = tmp_path / f"{'x' * 251}.tif"
+    check_output(path, inputs=[tmp_path / ("y" * 300)])
+    write_atomically(path, lambda file: file.write(b"done"))
+    assert path.read_bytes() == b"done"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_name_that_is_too_long_cannot_be_written(tmp_path):
+    with pytest.raises(FileError, match="give another name"):
+        write_atomically(tmp_path / ("x" * 300), lambda file: None)
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
@@ -226,37 +274,3 @@ def test_progress_is_one_line_on_a_terminal_and_cleared():
     shown = terminal.getvalue().split("\r")
     assert shown[:3] == ["", "object 12 of 300", "writing".ljust(16)]
     assert shown[-2:] == [" " * 7, ""]
-
-
-# ---- overlay ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("shape", "zoom"), [((1, 1), 4), ((420, 300), 3), ((900, 900), 1), ((1, 5000), 1)]
-)
-def test_small_images_are_enlarged(shape, zoom):
-    assert zoom_of(shape) == zoom
-    prompt = Prompt(points=[[0, 0]], labels=[1], box=(-3, -3, 9, 9))
-    labels = np.zeros(shape, np.uint16)
-    labels[0, 0] = 1
-    picture = draw_overlay(np.zeros((*shape, 3), np.uint8), labels, [prompt])
-    assert picture.size == (shape[1] * zoom, shape[0] * zoom)
-
-
-def test_outlines_stand_out_on_dark_and_bright_images():
-    labels = np.zeros((400, 400), np.uint16)
-    labels[100:200, 100:200] = 1
-    prompt = Prompt(points=[[150, 150]], labels=[1])
-    for grey in (0, 255):
-        rgb = np.full((400, 400, 3), grey, np.uint8)
-        picture = np.asarray(draw_overlay(rgb, labels, [prompt]))
-        zoom = zoom_of(labels.shape)
-        across = picture[110 * zoom, 90 * zoom : 110 * zoom]
-        assert (across == colour_of(1)).all(axis=-1).sum() >= 3
-        if grey:
-            assert (across.max(axis=-1) < 150).any()  # the dark line around it
-        assert (picture[: 90 * zoom] == grey).all()
-
-
-def test_neighbours_have_different_colours():
-    assert len({colour_of(label) for label in range(1, 9)}) == 8

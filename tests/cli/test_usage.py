@@ -6,14 +6,13 @@ import contextlib
 import io
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -59,6 +58,16 @@ def is_one_error(err: str) -> bool:
         ("segment none.tif --point 3,4 -o {out}", 1, "none.tif"),
         ("segment . --point 3,4 -o {out}", 1, "cannot be read"),
         ("segment {cells_png} --point 3,4 -o none/labels.tif", 1, "no folder none"),
+        ("segment {cells_png} --point 3,4 -o {long}.tif", 1, "File name too long"),
+        ("segment {cells_png} --point 3,4 -o {long}/l.tif", 1, "File name too long"),
+        (
+            "segment {cells_png} --point 3,4 -o {out} --overlay {long}.png",
+            1,
+            "File name too long",
+        ),
+        ("segment {long}.png --point 3,4 -o {out}", 1, "File name too long"),
+        ("segment {cells_png} --prompts {long}.csv -o {out}", 1, "File name too long"),
+        ("demo --no-window -o {long}", 1, "File name too long"),
         ("segment {cells_png} --point 3,4 --model none -o {out}", 1, "'none'"),
         ("segment {cells_png} --point 3,4 --device abacus -o {out}", 1, "'abacus'"),
         ("segment {cells_png} --point 3,4 --plane 1 -o {out}", 1, "no plane 1"),
@@ -67,6 +76,7 @@ def is_one_error(err: str) -> bool:
 )
 def test_errors_are_one_line_with_a_remedy(sam3, cells_png, arguments, code, words):
     names = {"cells_png": cells_png, "out": cells_png.parent / "out.tif"}
+    names["long"] = cells_png.parent / ("x" * 300)
     done = sam3(*arguments.format(**names).split())
     assert is_one_error(done.err), done.err
     assert words in done.err
@@ -117,6 +127,43 @@ def test_ctrl_c_ends_with_130(sam3, cells_png, tmp_path, monkeypatch):
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (MemoryError("Unable to allocate 9 TiB"), "a smaller image"),
+        (
+            RuntimeError("[...] DefaultCPUAllocator: can't allocate memory: you tried"),
+            "a smaller image",
+        ),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to"), "--device cpu"),
+        (RuntimeError("MPS backend out of memory (MPS allocated"), "--device cpu"),
+    ],
+)
+def test_too_little_memory_is_an_error_with_a_remedy(
+    sam3, cells_png, tmp_path, monkeypatch, error, remedy
+):
+    def need_too_much(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("napari_sam3.models.build.build_tracker", need_too_much)
+    done = sam3("segment", cells_png, "--point", "3,4", "-o", tmp_path / "l.tif")
+    assert done.code == 1
+    assert is_one_error(done.err)
+    assert remedy in done.err
+
+
+def test_an_image_that_does_not_fit_into_memory_is_not_called_damaged(
+    sam3, cells_png, tmp_path, monkeypatch
+):
+    def need_too_much(*args):
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", need_too_much)
+    done = sam3("segment", cells_png, "--point", "3,4", "-o", tmp_path / "l.tif")
+    assert done.code == 1
+    assert "not enough memory" in done.err
+
+
 def test_bugs_show_themselves(sam3, cells_png, tmp_path, monkeypatch):
     def break_down(*args, **kwargs):
         raise ZeroDivisionError
@@ -124,45 +171,6 @@ def test_bugs_show_themselves(sam3, cells_png, tmp_path, monkeypatch):
     monkeypatch.setattr("napari_sam3.models.build.build_tracker", break_down)
     with pytest.raises(ZeroDivisionError):
         sam3("segment", cells_png, "--point", "3,4", "-o", tmp_path / "l.tif")
-
-
-# ---- as a process -----------------------------------------------------------
-
-
-def python(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=120, **options
-    )
-
-
-def test_help_and_version_load_no_torch():
-    script = (
-        "import sys\n"
-        "from napari_sam3.cli import main\n"
-        "codes = [main(['--help']), main(['segment', '--help']), main(['--version'])]\n"
-        "heavy = {'torch', 'numpy', 'napari', 'qtpy'} & set(sys.modules)\n"
-        "sys.exit(f'{codes} {heavy}' if heavy or any(codes) else 0)\n"
-    )
-    done = python("-c", script)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "examples:" in done.stdout
-    assert "napari-sam3 0" in done.stdout
-
-
-def test_a_process_segments_and_says_nothing_on_stderr(cells_png, tmp_path):
-    output = tmp_path / "labels.tif"
-    done = python(
-        "-m", "napari_sam3.cli", "segment", cells_png, "--point", "30,40", "-o", output
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert tifffile.imread(output).max() == 1
-
-
-def test_a_process_fails_with_its_code(tmp_path):
-    done = python("-m", "napari_sam3.cli", "segment", "none.png", cwd=tmp_path)
-    assert done.returncode == 2
-    assert is_one_error(done.stderr)
 
 
 # ---- properties -------------------------------------------------------------

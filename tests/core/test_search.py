@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam3.core.candidate import Candidate
+from napari_sam3.core.errors import PromptError
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.search import WindowPrompt, WindowSearch, earlier_mask
 from napari_sam3.core.windows import PADDING_VALUE, Window
@@ -190,11 +191,27 @@ def test_a_negative_click_far_away_does_not_widen_the_window():
     assert other.map.grid == alone.map.grid
 
 
-def test_an_empty_mask_alone_is_looked_for_in_the_whole_image():
+def test_an_empty_mask_alone_is_refused():
     prompt = Prompt(mask_logits=np.full((8, 8), -5))
-    ((found,),) = WindowSearch(BrightDecoder()).find(IMAGE, [prompt], 1)
-    inside = Window(*(int(n) for n in found.map.grid[:4])).inside((200, 240))
-    assert inside == (0, 0, 200, 240)
+    with pytest.raises(PromptError, match=r"is empty .*add a point or a box"):
+        WindowSearch(BrightDecoder()).find(IMAGE, [prompt], 1)
+
+
+def test_an_empty_mask_beside_a_click_says_nothing():
+    decoder = BrightDecoder()
+    prompt = Prompt([(60, 70)], [1], mask_logits=np.full((8, 8), -5))
+    WindowSearch(decoder).find(IMAGE, [prompt], 1)
+    assert all(told.mask is None for told in decoder.calls[0])
+
+
+def test_a_background_click_has_the_ladder_looked_at_again():
+    mask = np.where(np.arange(64).reshape(8, 8) > 20, 5, -5)
+    clicks = [(60, 70), (150, 190)]
+    for labels, windows in (([1, 1], 1), ([1, 0], 5)):
+        decoder = BrightDecoder()
+        prompt = Prompt(clicks, labels, mask_logits=mask)
+        WindowSearch(decoder).find(IMAGE, [prompt], 1)
+        assert len(decoder.calls[0]) == windows
 
 
 # ---- what the windows are told ----------------------------------------------

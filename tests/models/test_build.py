@@ -36,7 +36,9 @@ def test_an_unknown_id_is_refused():
         build_tracker(model="nanoo")
 
 
-@pytest.mark.parametrize("name", ["missing.safetensors", "no/such/place.pt"])
+@pytest.mark.parametrize(
+    "name", ["missing.safetensors", "no/such/place.safetensors", 300 * "a"]
+)
 def test_a_missing_file_is_refused(tmp_path, name):
     with pytest.raises(CheckpointError, match=r"no weights file at .*; give the path"):
         build_tracker(model=tmp_path / name)
@@ -55,10 +57,42 @@ def test_a_truncated_file_is_refused(weights, kept):
 
 
 def test_another_kind_of_file_is_refused(tmp_path):
-    path = tmp_path / "weights.pt"
+    path = tmp_path / "weights.safetensors"
     torch.save({"a": torch.zeros(3)}, path)
     with pytest.raises(CheckpointError, match="cannot be read as safetensors"):
         build_tracker(model=path)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin"])
+def test_pickles_are_not_read(tmp_path, suffix):
+    path = tmp_path / f"weights{suffix}"
+    torch.save({"a": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match=r"could run code.*safetensors"):
+        build_tracker(model=path)
+
+
+@pytest.mark.parametrize("name", ["sam2.1", "sam3", "", 300 * "a"])
+def test_a_name_is_no_path(name, tmp_path, monkeypatch):
+    (tmp_path / "sam3").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="choose one of nano"):
+        build_tracker(model=name)
+
+
+@pytest.mark.parametrize("model", [5, None, 1.5])
+def test_what_is_no_name_is_refused(model):
+    with pytest.raises(ModelError, match="give a name or a weights file"):
+        build_tracker(model=model)
+
+
+@pytest.mark.parametrize("arguments", [("nano",), (False, "nano"), ("weights.pt",)])
+def test_a_model_in_the_place_of_a_flag_is_refused(arguments):
+    with pytest.raises(ModelError, match=r"build_tracker\(model="):
+        build_tracker(*arguments)
+
+
+def test_scripts_for_sam_3_may_ask_for_a_backbone(weights):
+    build_tracker(True, with_backbone=True, model=weights, device="cpu")
 
 
 def test_another_networks_file_is_refused(tmp_path):

@@ -39,3 +39,7 @@ def test_a_file_that_is_here_has_a_size(tmp_path):
     path.write_bytes(b"12345")
     assert spec.is_here
     assert spec.size == 5
+
+
+def test_the_wheel_stays_small():
+    assert CATALOG["nano"].size <= 12_000_000

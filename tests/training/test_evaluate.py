@@ -12,6 +12,7 @@ from napari_sam3.core.prediction import Embedding, Prediction
 from training import evaluate
 from training.data import LabelledImage, load_split
 from training.evaluate import (
+    choose_images,
     choose_objects,
     clicks_needed,
     correlate,
@@ -131,13 +132,35 @@ def test_the_same_few_objects_are_chosen_every_time():
     assert chosen != [1, 2, 3, 4, 5]
 
 
+def images_of(dataset: str, count: int) -> list[LabelledImage]:
+    empty = np.zeros((2, 2), np.uint8)
+    return [
+        LabelledImage.build(empty, empty, name=f"{dataset}{n}", dataset=dataset)
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "kept"),
+    [
+        (4, ["a0", "a2", "a4", "a6", "b0", "b1", "b2"]),
+        (1, ["a0", "b0"]),
+        (9, [f"a{n}" for n in range(7)] + ["b0", "b1", "b2"]),
+    ],
+)
+def test_no_more_images_than_wanted_spread_over_each_data_set(count, kept):
+    images = images_of("a", 7) + images_of("b", 3)
+    assert [image.name for image in choose_images(images, count)] == kept
+
+
 # ---- a model ----------------------------------------------------------------
 
 
 class Oracle:
     """Knows the labels; says the truth, or a shifted one."""
 
-    model_id, low_res_size, device = "oracle", 16, torch.device("cpu")
+    model_id = fingerprint = "oracle"
+    low_res_size, device = 16, torch.device("cpu")
 
     def __init__(self, labels: np.ndarray, shift: int = 0) -> None:
         self.labels, self.shift = labels, shift
@@ -217,6 +240,26 @@ def test_the_command_writes_a_table_and_a_report(
     assert len(written["objects"]) == 2
     assert all(len(one["clicks"]) == 2 for one in written["objects"])
     assert 0 <= written["mean"]["1 click"] <= 1
+
+
+def test_a_report_without_a_correlation_is_json(
+    data_folder, random_weights, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(evaluate, "correlate", lambda results: float("nan"))
+    report = tmp_path / "report.json"
+    evaluate.main(
+        [
+            str(data_folder),
+            *("--model", str(random_weights), "--device", "cpu", "--images", "1"),
+            *("--clicks", "1", "--objects", "1", "--output", str(report)),
+        ]
+    )
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    written = json.loads(report.read_text(), parse_constant=refuse)
+    assert written["correlation"] is None
 
 
 def test_the_command_can_be_limited_to_some_images(data_folder, random_weights, capsys):

@@ -58,13 +58,21 @@ def test_too_large_a_file_is_not_written(random_weights, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_keeps_the_recipe_in_the_header(random_weights, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [("None", "None"), ("/home/me/runs/first/weights.safetensors", "first/weights.*")],
+)
+def test_the_command_keeps_the_recipe_in_the_header(
+    random_weights, tmp_path, capsys, start, told
+):
+    told = told.replace("*", "safetensors")
     source, target = tmp_path / "weights.safetensors", tmp_path / "nano.safetensors"
     source.write_bytes(random_weights.read_bytes())
     recipe = {"steps": "5", "batch": "2", "rate": "0.1", "synthetic": "4", "seed": "0"}
-    settings = recipe | {"data": "/somewhere/private", "run": "/else"}
+    recipe["exclude"] = "['cells']"
+    settings = recipe | {"data": "/somewhere/private", "run": "/else", "start": start}
     (tmp_path / "arguments.json").write_text(json.dumps(settings))
     main([str(source), "-o", str(target)])
     with safe_open(target, "pt") as file:
-        assert file.metadata() == {"network": "nano"} | recipe
+        assert file.metadata() == {"network": "nano", "start": told} | recipe
     assert "nano.safetensors: " in capsys.readouterr().out

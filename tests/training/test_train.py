@@ -140,6 +140,23 @@ def test_the_encoder_learns_more_slowly(random_weights):
     assert len(encoder["params"]) + len(rest["params"]) == learning
 
 
+def test_drawing_that_is_interrupted_leaves_no_cache(tmp_path, monkeypatch):
+    cache = tmp_path / "drawn.npz"
+
+    def be_interrupted(file, **arrays):
+        path = cache if file == cache else Path(file.name)
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.np, "savez", be_interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            draw_synthetic(1, cache)
+    assert not cache.exists()
+    assert len(draw_synthetic(1, cache)) == 1
+    assert list(tmp_path.iterdir()) == [cache]
+
+
 def test_procedural_images_are_drawn_once(tmp_path):
     one = draw_synthetic(2, tmp_path / "drawn.npz")
     other = draw_synthetic(2, tmp_path / "drawn.npz")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ __all__ = ["read_rgb"]
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: More channels than these are planes, to be picked from.
 _MOST_CHANNELS = 4
+#: Held while Pillow's limit, which is the whole process's, is lifted.
+_LIMIT_LOCK = threading.Lock()
 
 
 def read_rgb(
@@ -87,13 +90,31 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """Let Pillow open images of any size.
+
+    Its limit protects servers from files of strangers; here the user names the
+    file. Threads that read take turns, so that each finds the limit as it was.
+    """
+    from PIL import Image
+
+    with _LIMIT_LOCK:
+        limit = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
 def _read_tiff(path: Path, plane: int | None) -> tuple[Any, int | None]:
     import tifffile
 
     try:
         with tifffile.TiffFile(path) as tif:
             return _read_series(tif, plane)
-    except Sam3Error:
+    except (Sam3Error, MemoryError):
         raise
     # A damaged file can break a decoder anywhere, with any exception.
     except Exception as error:
@@ -155,11 +176,11 @@ def _read_other(path: Path, plane: int | None) -> tuple[Image, None]:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with _any_size(), Image.open(path) as image:
             count = getattr(image, "n_frames", 1)
             image.seek(_pick(plane, count, f"{image.format} of {count} images"))
             return image.copy(), None
-    except Sam3Error:
+    except (Sam3Error, MemoryError):
         raise
     # As above: any exception is possible, and all mean the same.
     except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -28,11 +29,11 @@ def check_output(path: Path, *, inputs: Sequence[Path]) -> None:
         If it cannot or should not be written.
     """
     _check_folder(path.parent)
+    if not _exists(path):
+        return
     if path.is_dir():
         raise FileError(f"The output {path} is a folder; give the name of a file.")
-    if not path.exists():
-        return
-    if any(other.exists() and path.samefile(other) for other in inputs):
+    if any(_is_same(path, other) for other in inputs):
         raise FileError(f"{path} is an input; give another name for the output.")
     if not os.access(path, os.W_OK):
         raise FileError(f"{path} is write-protected; give another name.")
@@ -76,7 +77,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     FileError
         If the disk is full, for example; an earlier file of that name stays.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Cut short: a name of the longest length has no room for more.
+    unfinished = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
     try:
         with unfinished.open("wb") as file:
             write(file)
@@ -87,11 +89,31 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             "or give another name."
         ) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder is gone, for example
+            unfinished.unlink()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:  # the name is too long, for example
+        raise FileError(
+            f"{path} cannot be used ({error.strerror}); give another name."
+        ) from error
+    return True
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:  # there is no other; reading it will tell
+        return False
 
 
 def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
+    if not _exists(folder) or not folder.is_dir():
         raise FileError(f"There is no folder {folder}; create it first.")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise FileError(f"The folder {folder} is write-protected; give another one.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from napari_sam3.core.prompt import Box, Prompt
 
@@ -35,6 +36,8 @@ _COLOURS: tuple[_Colour, ...] = (
 #: Small images are enlarged so that their longer side has about this many pixels.
 _SIDE = 1280
 _MOST_ZOOM = 4
+#: Large ones are reduced to this: a picture to look at, quick to draw and to open.
+_MOST_SIDE = 4096
 #: Larger pictures get thicker lines and larger markers.
 _UNITS = 840
 #: From this size on, in units, an object has room for its number.
@@ -43,8 +46,8 @@ _FILL = 0.18
 _DARKENING = 0.55
 
 
-def zoom_of(shape: tuple[int, int]) -> int:
-    """Return how many times an image is enlarged.
+def zoom_of(shape: tuple[int, int]) -> float:
+    """Return how many times an image is enlarged, or that it is reduced.
 
     Parameters
     ----------
@@ -53,9 +56,11 @@ def zoom_of(shape: tuple[int, int]) -> int:
 
     Returns
     -------
-    int
-        1 to 4.
+    float
+        1, 2, 3 or 4; less than 1 if the longer side has more than 4096 pixels.
     """
+    if max(shape) > _MOST_SIDE:
+        return _MOST_SIDE / max(shape)
     return min(max(_SIDE // max(shape), 1), _MOST_ZOOM)
 
 
@@ -83,12 +88,13 @@ def draw_overlay(
     Returns
     -------
     PIL.Image.Image
-        RGB, `zoom_of` times as large. Each object has an outline and a box of its
-        own colour, and its label; green plus signs are clicks on it, red minus
-        signs those beside it, ringed in that colour.
+        RGB, `zoom_of` times as large, to the nearest pixel. Each object has an
+        outline and a box of its own colour, and its label; green plus signs are
+        clicks on it, red minus signs those beside it, ringed in that colour.
     """
     zoom = zoom_of((labels.shape[0], labels.shape[1]))
-    size = (labels.shape[1] * zoom, labels.shape[0] * zoom)
+    rows, cols = (max(round(side * zoom), 1) for side in labels.shape)
+    size = (cols, rows)
     # Lines and markers grow with the picture, which is looked at as a whole.
     unit = max(1.0, max(size) / _UNITS)
     picture = Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC)
@@ -125,36 +131,71 @@ def _outline(
     labels: NDArray[np.unsignedinteger],
     label: int,
     spot: tuple[slice, slice],
-    zoom: int,
+    zoom: float,
     unit: float,
 ) -> None:
     """Tint an object, and draw its edge with a dark line around it."""
+    from scipy.ndimage import maximum_filter, minimum_filter
+
     width = round(2 * unit)
-    margin = 1 + width
-    inner = np.pad(labels[spot] == label, margin)
-    size = (inner.shape[1] * zoom, inner.shape[0] * zoom)
-    mask = Image.fromarray(inner.astype(np.uint8) * 255)
-    # Smooth, as steps of enlarged pixels would look like the model's doing.
-    mask = mask.resize(size, Image.Resampling.BICUBIC).point(_BINARY)
-    line = mask.filter(ImageFilter.MinFilter(2 * width + 1))
-    halo = mask.filter(ImageFilter.MaxFilter(2 * round(unit) + 1))
-    whole, core, around = (np.asarray(part) > 0 for part in (mask, line, halo))
-    left = (spot[1].start - margin) * zoom
-    top = (spot[0].start - margin) * zoom
-    region = (left, top, left + size[0], top + size[1])
+    whole, (left, top) = _enlarge(labels[spot] == label, spot, zoom, width + 1)
+    # Two passes of running extremes each: a wide line costs no more than a thin one.
+    core = minimum_filter(whole, 2 * width + 1) > 0
+    around = maximum_filter(whole, 2 * round(unit) + 1) > 0
+    region = (left, top, left + whole.shape[1], top + whole.shape[0])
     colours = np.array(picture.crop(region), np.float32)
     colour = np.array(colour_of(label), np.float32)
-    colours[around & ~whole] *= 1 - _DARKENING
+    colours[around & (whole == 0)] *= 1 - _DARKENING
     colours[core] = (1 - _FILL) * colours[core] + _FILL * colour
-    colours[whole & ~core] = colour
+    colours[(whole > 0) & ~core] = colour
     picture.paste(Image.fromarray(colours.astype(np.uint8)), (left, top))
 
 
-_BINARY = [0] * 128 + [255] * 128
+def _enlarge(
+    mask: NDArray[np.bool_], spot: tuple[slice, slice], zoom: float, margin: int
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Bring an object to the picture's scale, with a margin around it.
+
+    Parameters
+    ----------
+    mask : ndarray of dtype bool
+        The object in its crop.
+    spot : tuple of slice
+        The crop's rows and columns in the image.
+    zoom : float
+        From the image to the picture.
+    margin : int
+        In pixels of the picture.
+
+    Returns
+    -------
+    mask : ndarray of dtype uint8
+        0 or 1.
+    corner : tuple of int
+        (x, y) of its first pixel in the picture.
+    """
+    (top, bottom), (left, right) = (
+        (math.floor(s.start * zoom) - margin, math.ceil(s.stop * zoom) + margin)
+        for s in spot
+    )
+    padding = math.ceil(margin / zoom) + 2
+    padded = Image.fromarray(np.pad(mask, padding).astype(np.uint8) * 255)
+    box = (
+        left / zoom - spot[1].start + padding,
+        top / zoom - spot[0].start + padding,
+        right / zoom - spot[1].start + padding,
+        bottom / zoom - spot[0].start + padding,
+    )
+    # Smooth, as steps of enlarged pixels would look like the model's doing.
+    smooth = np.asarray(
+        padded.resize((right - left, bottom - top), Image.Resampling.BICUBIC, box)
+    )
+    # What is reduced to less than half a pixel stays as a dot.
+    return (smooth >= min(128, smooth.max())).astype(np.uint8), (left, top)
 
 
 def _draw_box(
-    draw: ImageDraw.ImageDraw, box: Box, colour: _Colour, zoom: int, unit: float
+    draw: ImageDraw.ImageDraw, box: Box, colour: _Colour, zoom: float, unit: float
 ) -> None:
     row0, col0, row1, col1 = (round(edge * zoom) for edge in box)
     row1, col1 = row1 - 1, col1 - 1
@@ -209,7 +250,7 @@ def _draw_click(
 
 
 def _number_place(
-    prompt: Prompt, spot: tuple[slice, slice], zoom: int, unit: float
+    prompt: Prompt, spot: tuple[slice, slice], zoom: float, unit: float
 ) -> tuple[float, float]:
     """Return where a number begins: in the object, or beside it if it is small."""
     rows, cols = spot

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import TextIO
 
 from napari_sam3.cli.arguments import UsageError, join_signed_values
 from napari_sam3.cli.parser import build_parser
@@ -12,7 +17,10 @@ from napari_sam3.core.errors import PromptError, Sam3Error
 
 __all__ = ["main"]
 
-OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+OK, FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
+
+#: What torch says, on any device; its error types cannot be named without it.
+_SHORTAGE = re.compile("out of memory|allocate memory|not enough memory|ALLOC_FAILED")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,17 +35,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         Exit code: 0 done, 1 something could not be done, 2 wrong usage or
-        prompts, 130 interrupted with Ctrl-C.
+        prompts, 130 interrupted with Ctrl-C, 141 nobody read the output.
     """
     _print_any_file_name()
     arguments = join_signed_values(sys.argv[1:] if argv is None else argv)
     try:
+        code = _run(arguments)
+        if sys.stdout is not None:  # as it is after >&-
+            sys.stdout.flush()  # while an error can still be told
+    except BrokenPipeError:  # ``napari-sam3 models | head -1``
+        _discard(sys.stdout)
+        _discard(sys.stderr)
+        return PIPE_CLOSED
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _discard(sys.stdout)
+        return _complain("The disk is full; make room, and try again.", FAILED)
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
         options = build_parser().parse_args(arguments)
         options.command(options)
     except (UsageError, PromptError) as error:
-        return _complain(error, USAGE)
+        return _complain(str(error), USAGE)
     except Sam3Error as error:
-        return _complain(error, FAILED)
+        return _complain(str(error), FAILED)
+    except (MemoryError, RuntimeError) as error:
+        shortage = _shortage(error)
+        if shortage is None:
+            raise
+        return _complain(shortage, FAILED)
     except KeyboardInterrupt:
         print("\nnapari-sam3: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -46,10 +76,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     return OK
 
 
-def _complain(error: Exception, code: int) -> int:
+def _complain(message: str, code: int) -> int:
     # Libraries' messages may have several lines; scripts count on one.
-    print(f"napari-sam3: error: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"napari-sam3: error: {' '.join(message.split())}", file=sys.stderr)
     return code
+
+
+def _shortage(error: Exception) -> str | None:
+    """Return what to say where memory ran out, None where it did not."""
+    text = str(error)
+    if isinstance(error, MemoryError) or "CPUAllocator" in text:
+        return (
+            "There is not enough memory; close other programs, or give a smaller "
+            "image or a part of it."
+        )
+    if _SHORTAGE.search(text):
+        return (
+            "The memory of the graphics card is full; use --device cpu, or give a "
+            "smaller image or a part of it."
+        )
+    return None
+
+
+def _discard(stream: TextIO | None) -> None:
+    """Send what is left of a stream nowhere, or Python complains as it ends."""
+    if stream is None:
+        return
+    with suppress(OSError):  # it is no file
+        file = stream.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, file)
+        os.close(nowhere)
 
 
 def _print_any_file_name() -> None:

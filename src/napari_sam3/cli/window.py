@@ -14,6 +14,7 @@ import numpy as np
 from napari_sam3.cli.demo import DEMO_IMAGE, DEMO_PROMPTS
 from napari_sam3.cli.drafts import to_prompts
 from napari_sam3.cli.images import read_rgb
+from napari_sam3.cli.overlay import colour_of
 from napari_sam3.cli.prompt_files import read_prompts
 
 __all__ = ["add_layers", "why_no_window"]
@@ -69,16 +70,26 @@ def add_layers(viewer: Any, labels: Path) -> None:
     import tifffile
 
     prompts = to_prompts(read_prompts(DEMO_PROMPTS)).values()
+    colours: dict[int | None, Any] = {None: "transparent"}
+    for number in range(1, len(prompts) + 1):
+        colours[number] = np.divide(colour_of(number), 255)  # as in overlay.png
     viewer.add_image(read_rgb(DEMO_IMAGE), rgb=True, name="image")
-    viewer.add_labels(tifffile.imread(labels), name="labels", opacity=0.5)
-    boxes = [prompt.box for prompt in prompts if prompt.box is not None]
+    outlines = viewer.add_labels(
+        tifffile.imread(labels),
+        name="labels",
+        colormap=colours,
+        opacity=1,
+    )
+    outlines.contour = 2  # pixels; 0 would fill the objects
+    boxes = {n: p.box for n, p in enumerate(prompts, 1) if p.box is not None}
     viewer.add_shapes(
         # napari's whole numbers are pixel centres, ours of boxes are edges.
-        [np.reshape(box, (2, 2)) - 0.5 for box in boxes],
+        [np.reshape(box, (2, 2)) - 0.5 for box in boxes.values()],
         shape_type="rectangle",
         name="boxes",
         face_color="transparent",
-        edge_color="yellow",
+        edge_color=[colours[number] for number in boxes],
+        edge_width=1.5,
     )
     points = np.concatenate([prompt.points for prompt in prompts])
     is_object = np.concatenate([prompt.labels for prompt in prompts])
@@ -86,8 +97,10 @@ def add_layers(viewer: Any, labels: Path) -> None:
         points,
         name="clicks",
         face_color=np.where(is_object, "limegreen", "red").tolist(),
-        symbol=np.where(is_object, "disc", "cross").tolist(),
-        size=7,
+        border_color="white",
+        border_width=0.15,
+        symbol=np.where(is_object, "disc", "x").tolist(),
+        size=9,
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +43,11 @@ class Finish:
 
     def __post_init__(self) -> None:
         """Refuse what would give no mask, or the whole image."""
+        for name in ("mask_threshold", "max_hole_area", "max_sprinkle_area"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float | np.number):
+                raise ModelError(f"{name} is {value!r}; give a number.")
+            object.__setattr__(self, name, float(value))
         if not -LOGIT_LIMIT < self.mask_threshold < LOGIT_LIMIT:
             raise ModelError(
                 f"mask_threshold is {self.mask_threshold}; give a logit between "
@@ -68,25 +75,53 @@ class Finish:
             image_shape=shape,
         )
 
-    def mask(
-        self, prediction: Prediction, prompt: Prompt, shape: tuple[int, int]
-    ) -> NDArray[np.bool_]:
-        """Return the cleaned mask of the whole image, bool, of ``shape``."""
-        row0, col0, row1, col1 = prediction.bbox
-        canvas = np.zeros(shape, np.bool_)
-        canvas[row0:row1, col0:col1] = self.crop(prediction, prompt, shape)
-        return canvas
+    def assemble(
+        self,
+        prompts: Sequence[Prompt],
+        answers: Sequence[Sequence[Prediction]],
+        shape: tuple[int, int],
+        *,
+        as_logits: bool,
+    ) -> NDArray[Any]:
+        """Lay predictions out as images; the only arrays of full size there are.
 
-    def logits(
-        self, prediction: Prediction, prompt: Prompt, shape: tuple[int, int]
+        Parameters
+        ----------
+        prompts : sequence of Prompt
+            B of them.
+        answers : sequence of sequence of Prediction
+            C candidates for each.
+        shape : tuple of int
+            (rows, columns) of the image.
+        as_logits : bool
+            float32 logits that give the cleaned masks at the threshold, instead
+            of the masks.
+
+        Returns
+        -------
+        ndarray of shape (B, C, rows, columns) and dtype bool or float32
+            -32 outside of the predictions' crops.
+        """
+        size = (len(prompts), len(answers[0]), *shape)
+        result: NDArray[Any] = (
+            np.full(size, -LOGIT_LIMIT, np.float32)
+            if as_logits
+            else np.zeros(size, np.bool_)
+        )
+        for prompt, candidates, images in zip(prompts, answers, result, strict=True):
+            for prediction, image in zip(candidates, images, strict=True):
+                row0, col0, row1, col1 = prediction.bbox
+                crop: NDArray[Any] = self.crop(prediction, prompt, shape)
+                if as_logits:
+                    crop = self._logits_of(crop, prediction)
+                image[row0:row1, col0:col1] = crop
+        return result
+
+    def _logits_of(
+        self, cleaned: NDArray[np.bool_], prediction: Prediction
     ) -> NDArray[np.float32]:
-        """Return logits of the whole image that give `mask` at the threshold."""
-        row0, col0, row1, col1 = prediction.bbox
-        cleaned = self.crop(prediction, prompt, shape)
+        """Move the logits of the pixels that cleaning changed."""
         changed = cleaned != prediction.mask(self.mask_threshold)
         margin = np.where(cleaned, _CLEANED_MARGIN, -_CLEANED_MARGIN)
-        canvas = prediction.paste(shape)
-        canvas[row0:row1, col0:col1] = np.where(
-            changed, self.mask_threshold + margin, prediction.logits
-        )
-        return canvas
+        moved = (self.mask_threshold + margin).astype(np.float32)
+        return np.where(changed, moved, prediction.logits)

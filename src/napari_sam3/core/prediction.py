@@ -27,15 +27,15 @@ class Embedding:
         The model's own; nobody else looks inside.
     image_shape : tuple of int
         (rows, columns) of the image.
-    model_id : str
-        Which model computed it; another model's embedding is refused.
+    fingerprint : str
+        Of the tracker that computed it; other models and other weights refuse it.
     nbytes : int
         Memory that it holds, for caches with a budget.
     """
 
     features: Any
     image_shape: tuple[int, int]
-    model_id: str
+    fingerprint: str
     nbytes: int
 
 

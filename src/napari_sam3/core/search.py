@@ -8,8 +8,8 @@ whatever the image's size. Zooming in on the object follows RITM (Sofiiuk et al.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from napari_sam3.core.candidate import (
     Candidate,
     LogitMap,
-    by_score,
     candidates,
     distinct,
     union,
 )
+from napari_sam3.core.errors import PromptError
 from napari_sam3.core.prompt import Box, Prompt
 from napari_sam3.core.resample import Grid, resample
-from napari_sam3.core.windows import Window, fit_window, ladder_windows
+from napari_sam3.core.windows import LADDER, Window, fit_window, ladder_windows
 
 __all__ = ["WindowDecoder", "WindowPrompt", "WindowSearch", "earlier_mask"]
 
@@ -96,8 +96,28 @@ class WindowDecoder(Protocol):
         ...
 
 
+#: What a contradicted click leaves of a score.
+_DOUBT = 0.8
+#: How much better a ladder's answer must look than the one that fits the earlier
+#: mask, which has seen more.
+_LEAVING_MARGIN = 0.05
+#: What every doubling of the window costs an answer in the ladder's race. This
+#: and the margin were chosen on the validation images.
+_DOUBLING_HANDICAP = 0.05
+
 #: A window to decode: whose prompt, where, and what was there before.
 _Look = tuple[Prompt, Window, LogitMap | None]
+
+
+class _Plan(NamedTuple):
+    """The windows that a prompt is first looked for in."""
+
+    fitted: list[_Look]
+    ladder: list[_Look]
+
+    @property
+    def looks(self) -> list[_Look]:
+        return [*self.fitted, *self.ladder]
 
 
 class WindowSearch:
@@ -132,14 +152,22 @@ class WindowSearch:
             Per prompt ``count`` masks, the best first.
         """
         shape = (image.shape[0], image.shape[1])
-        plans = [_first_looks(prompt, shape) for prompt in prompts]
-        seen = iter(self._decode(image, [look for plan in plans for look in plan]))
-        found = [
-            distinct([mask for _ in plan for mask in next(seen)], count)
-            for plan in plans
-        ]
-        # Only a ladder needs the closer look: the other windows fitted already.
-        searched = [len(plan) > 1 for plan in plans]
+        plans = [_plan(prompt, shape) for prompt in prompts]
+        seen = iter(
+            self._decode(image, [look for plan in plans for look in plan.looks])
+        )
+        found: list[list[Candidate]] = []
+        searched: list[bool] = []
+        for plan in plans:
+            fitted = [mask for _ in plan.fitted for mask in next(seen)]
+            ladder = [mask for _ in plan.ladder for mask in next(seen)]
+            searched.append(_is_better(ladder, fitted))
+            found.append(
+                distinct(
+                    [_handicap(m) for m in ladder] if searched[-1] else fitted, count
+                )
+            )
+        # Only a ladder's answers need a closer look: the others fitted already.
         closer = [
             _closer_look(prompt, mask, shape)
             for prompt, masks, wanted in zip(prompts, found, searched, strict=True)
@@ -148,7 +176,7 @@ class WindowSearch:
         ]
         focused = iter(self._decode(image, closer))
         return [
-            by_score([next(focused)[0] for _ in masks]) if wanted else masks
+            _in_order([next(focused)[0] for _ in masks]) if wanted else masks
             for masks, wanted in zip(found, searched, strict=True)
         ]
 
@@ -163,12 +191,11 @@ class WindowSearch:
             pixels = np.stack([window.read(image, size) for _, window, _ in part])
             placed = [WindowPrompt.place(*look, size) for look in part]
             logits, scores = self.decoder.decode_windows(pixels, placed)
-            answers += [
-                candidates(window, masks, marks)
-                for (_, window, _), masks, marks in zip(
-                    part, logits, scores, strict=True
-                )
-            ]
+            for (prompt, window, _), masks, marks in zip(
+                part, logits, scores, strict=True
+            ):
+                named = candidates(window, masks, marks)
+                answers.append([_doubt(mask, prompt) for mask in named])
         return answers
 
 
@@ -179,19 +206,72 @@ def earlier_mask(prompt: Prompt, shape: tuple[int, int]) -> LogitMap | None:
     return LogitMap(prompt.mask_logits, Grid(0, 0, *shape, *prompt.mask_logits.shape))
 
 
-def _first_looks(prompt: Prompt, shape: tuple[int, int]) -> list[_Look]:
-    """Choose windows: fitted to what the prompt outlines, or a ladder of scales."""
+def _plan(prompt: Prompt, shape: tuple[int, int]) -> _Plan:
+    """Choose windows: fitted to what the prompt outlines, a ladder, or both."""
     earlier = earlier_mask(prompt, shape)
     bounds = earlier.bounds() if earlier is not None else None
+    if bounds is None:
+        earlier = None  # it holds no object, or one too small for its cells
     if prompt.box is not None:
         row0, col0, row1, col1 = np.clip(prompt.box, 0, [*shape, *shape]).tolist()
         bounds = union(bounds, (row0, col0, row1, col1))
     if bounds is None and not len(prompt.points):
-        bounds = (0.0, 0.0, float(shape[0]), float(shape[1]))  # an empty mask alone
+        raise PromptError(
+            "The mask of the prompt is empty and nothing else is given; "
+            "add a point or a box."
+        )
+    fitted: list[_Look] = []
+    ladder: list[_Look] = []
     if bounds is not None:
-        return [(prompt, fit_window(_with_clicks(bounds, prompt)), earlier)]
-    clicks = prompt.positive if prompt.labels.any() else prompt.points
-    return [(prompt, window, earlier) for window in ladder_windows(clicks, shape)]
+        fitted = [(prompt, fit_window(_with_clicks(bounds, prompt)), earlier)]
+    # A background click may say that the earlier mask has the wrong scale.
+    is_doubtful = prompt.box is None and len(prompt.negative) and len(prompt.positive)
+    if bounds is None or is_doubtful:
+        clicks = prompt.positive if prompt.labels.any() else prompt.points
+        ladder = [(prompt, window, None) for window in ladder_windows(clicks, shape)]
+    return _Plan(fitted, ladder)
+
+
+def _is_better(ladder: list[Candidate], fitted: list[Candidate]) -> bool:
+    """Tell whether to leave the window that fits the earlier mask."""
+    if not ladder or not fitted:
+        return bool(ladder)
+    margin = max(m.score for m in ladder) - max(m.score for m in fitted)
+    return margin > _LEAVING_MARGIN
+
+
+def _in_order(masks: list[Candidate]) -> list[Candidate]:
+    """Keep the ladder's order: a closer look makes masks better, not the choice.
+
+    Seen by itself in a window that fits, a colony scores as well as a cell. So none
+    scores above the one before it.
+    """
+    caps = np.minimum.accumulate([mask.score for mask in masks])
+    return [replace(m, score=float(cap)) for m, cap in zip(masks, caps, strict=True)]
+
+
+def _handicap(mask: Candidate) -> Candidate:
+    """Lower the score of a mask the more, the larger the window that shows it.
+
+    Of a cell and its colony, both of which look whole, the cell was meant.
+    """
+    doublings = np.log2(mask.map.grid.height / LADDER[0])
+    return replace(mask, score=mask.score - _DOUBLING_HANDICAP * float(doublings))
+
+
+def _doubt(mask: Candidate, prompt: Prompt) -> Candidate:
+    """Lower the score of a mask for every click that it contradicts."""
+    logits, grid = mask.map
+    cells = (prompt.points + 0.5 - (grid.row0, grid.col0)) * (
+        grid.rows / grid.height,
+        grid.cols / grid.width,
+    )
+    rows, cols = np.floor(cells).astype(np.intp).T
+    inside = (rows >= 0) & (rows < grid.rows) & (cols >= 0) & (cols < grid.cols)
+    is_object = np.zeros(len(cells), np.bool_)
+    is_object[inside] = logits[rows[inside], cols[inside]] > 0
+    wrong = int((is_object != prompt.labels).sum())
+    return replace(mask, score=mask.score * _DOUBT**wrong)
 
 
 def _closer_look(prompt: Prompt, mask: Candidate, shape: tuple[int, int]) -> _Look:

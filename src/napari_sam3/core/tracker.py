@@ -28,6 +28,11 @@ class Tracker(Protocol):
         ...
 
     @property
+    def fingerprint(self) -> str:
+        """The id and a hash of the weights; embeddings carry it."""
+        ...
+
+    @property
     def low_res_size(self) -> int:
         """Side of the square low-resolution logits."""
         ...
@@ -43,12 +48,18 @@ class Tracker(Protocol):
         Parameters
         ----------
         images : sequence of ndarray of shape (rows, columns, 3) and dtype uint8
-            RGB images; their sizes may differ.
+            RGB images; their sizes may differ. What `check_rgb` takes is taken,
+            and copied: later changes of the arrays change no embedding.
 
         Returns
         -------
         list of Embedding
             One per image, in order.
+
+        Raises
+        ------
+        ImageError
+            For other shapes and dtypes.
         """
         ...
 

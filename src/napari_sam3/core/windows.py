@@ -11,7 +11,7 @@ from PIL import Image
 from napari_sam3.core.prompt import Box
 from napari_sam3.core.resample import Grid
 
-__all__ = ["PADDING_VALUE", "Window", "fit_window", "ladder_windows"]
+__all__ = ["LADDER", "PADDING_VALUE", "Window", "fit_window", "ladder_windows"]
 
 #: Sides of the windows tried around a first click, in image pixels. They end at
 #: 2560, so that a click costs the same in an image of any size: larger objects

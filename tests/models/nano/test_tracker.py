@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
-from napari_sam3.core.errors import ModelError, PromptError
+from napari_sam3.core.errors import ImageError, ModelError, PromptError
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.tracker import Tracker
 from napari_sam3.models.nano.tracker import NanoTracker
@@ -63,7 +64,7 @@ def test_images_of_any_size_are_embedded_in_order(tracker):
     images = [noise(60, 40), noise(1, 1), noise(33, 700), noise(8, 8), noise(20, 9)]
     embeddings = tracker.embed(images)
     assert [one.image_shape for one in embeddings] == [i.shape[:2] for i in images]
-    assert {one.model_id for one in embeddings} == {"nano"}
+    assert {one.fingerprint for one in embeddings} == {tracker.fingerprint}
     for image, together in zip(images, embeddings):
         (alone,) = tracker.embed([image])
         assert torch.allclose(
@@ -99,9 +100,49 @@ def test_the_image_embedding_has_the_reference_shape(tracker, shape):
 def test_another_models_embedding_is_refused(tracker, network):
     other = NanoTracker(copy.deepcopy(network), model_id="other")
     (embedding,) = other.embed([noise(60, 40)])
-    message = "of the model 'other', not 'nano'; embed the image again"
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match=r"of other-.*embed the image again"):
         tracker.predict(embedding, [CLICK], multimask=True)
+
+
+def test_other_weights_of_the_same_name_are_told_apart(network):
+    again, changed = copy.deepcopy(network), copy.deepcopy(network)
+    with torch.no_grad():
+        changed.decoder.masks.bias += 1e-3
+    tracker, twin, other = (NanoTracker(net) for net in (network, again, changed))
+    assert other.model_id == tracker.model_id == "nano"
+    assert twin.fingerprint == tracker.fingerprint
+    assert other.fingerprint != tracker.fingerprint
+    (embedding,) = other.embed([noise(60, 40)])
+    with pytest.raises(ModelError, match="embed the image again"):
+        tracker.predict(embedding, [CLICK], multimask=True)
+
+
+def test_an_embedding_does_not_follow_its_array(tracker):
+    image = noise(60, 40)
+    (embedding,) = tracker.embed([image])
+    before = tracker.predict(embedding, [CLICK], multimask=False)[0][0]
+    image[:] = 0
+    after = tracker.predict(embedding, [CLICK], multimask=False)[0][0]
+    np.testing.assert_array_equal(before.logits, after.logits)
+
+
+@pytest.mark.parametrize("image", [np.zeros((9, 9)), np.zeros((0, 4, 3), np.uint8)])
+def test_what_is_no_image_is_refused(tracker, image):
+    with pytest.raises(ImageError):
+        tracker.embed([image])
+
+
+def test_threads_get_the_same_answers(tracker):
+    (embedding,) = tracker.embed([noise(90, 120)])
+    prompts = [Prompt(points=[[20 + 7 * n, 30 + 9 * n]], labels=[1]) for n in range(8)]
+
+    def ask(prompt):
+        return tracker.predict(embedding, [prompt], multimask=False)[0][0]
+
+    expected = [ask(prompt) for prompt in prompts]
+    with ThreadPoolExecutor(4) as pool:
+        for one, other in zip(expected, pool.map(ask, prompts), strict=True):
+            np.testing.assert_allclose(one.low_res, other.low_res, atol=1e-4)
 
 
 # ---- predictions ------------------------------------------------------------

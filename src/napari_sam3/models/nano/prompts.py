@@ -21,6 +21,7 @@ MAP_CHANNELS = 2 * 2 + 2 + 4 + 1
 
 # A narrow spot says exactly where; a wide one reaches the coarse levels.
 _CLICK_SIGMAS = (2.0, 8.0)
+_CLICKS_AT_ONCE = 32
 
 
 class PromptTensors(NamedTuple):
@@ -50,11 +51,27 @@ class PromptTensors(NamedTuple):
 
 def _click_maps(prompts: PromptTensors, rows: Tensor, cols: Tensor) -> Tensor:
     """Draw clicks as Gaussians at their exact places, (B, 4, h, w)."""
-    d_row = rows[None, None] - prompts.points[..., :1]  # (B, N, h)
-    d_col = cols[None, None] - prompts.points[..., 1:]
+    maps = torch.zeros(
+        (len(prompts.points), 4, len(rows), len(cols)),
+        dtype=rows.dtype,
+        device=rows.device,
+    )
+    # In parts, so that thousands of clicks need no more memory than a few.
+    for points, labels in zip(
+        prompts.points.split(_CLICKS_AT_ONCE, 1),
+        prompts.labels.split(_CLICKS_AT_ONCE, 1),
+        strict=True,
+    ):
+        maps = torch.maximum(maps, _draw_clicks(points, labels, rows, cols))
+    return maps
+
+
+def _draw_clicks(points: Tensor, labels: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    d_row = rows[None, None] - points[..., :1]  # (B, N, h)
+    d_col = cols[None, None] - points[..., 1:]
     maps = []
     for wanted in (1, 0):
-        shown = (prompts.labels == wanted).to(d_row.dtype)[..., None, None]
+        shown = (labels == wanted).to(d_row.dtype)[..., None, None]
         for sigma in _CLICK_SIGMAS:
             down = torch.exp(-0.5 * (d_row / sigma) ** 2)[..., :, None]
             across = torch.exp(-0.5 * (d_col / sigma) ** 2)[..., None, :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from napari_sam3.core.candidate import Candidate, candidates, distinct
 from napari_sam3.core.errors import CheckpointError, ModelError
+from napari_sam3.core.image import check_rgb
 from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.search import WindowPrompt, WindowSearch, earlier_mask
@@ -32,6 +34,8 @@ _LOW_RES = 256
 _EMBEDDING_SIDE = 64
 #: Whole views per forward pass: about 100 MB of activations each.
 _EMBED_BATCH = 4
+#: Prompts that are answered together.
+_PREDICT_BATCH = 16
 
 
 class _NanoFeatures(NamedTuple):
@@ -76,6 +80,7 @@ class NanoTracker:
         self._dtype = dtype
         self._model_id = model_id
         self._windows = windows
+        self._fingerprint = f"{model_id}-{_hash_weights(network)}"
         folded = network.eval().fold().requires_grad_(False)
         self.network = folded.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._search = WindowSearch(self)
@@ -123,6 +128,11 @@ class NanoTracker:
         return self._model_id
 
     @property
+    def fingerprint(self) -> str:
+        """The id and a hash of the weights."""
+        return self._fingerprint
+
+    @property
     def low_res_size(self) -> int:
         """Side of the low-resolution logits: 256."""
         return _LOW_RES
@@ -139,9 +149,10 @@ class NanoTracker:
 
     def embed(self, images: Sequence[NDArray[np.uint8]]) -> list[Embedding]:
         """Compute whole views; see `Tracker.embed`."""
+        checked = [check_rgb(image) for image in images]
         embeddings = []
-        for start in range(0, len(images), _EMBED_BATCH):
-            part = images[start : start + _EMBED_BATCH]
+        for start in range(0, len(checked), _EMBED_BATCH):
+            part = checked[start : start + _EMBED_BATCH]
             pixels = [
                 Window(0, 0, *image.shape[:2]).read(image, WHOLE_SIZE) for image in part
             ]
@@ -153,7 +164,7 @@ class NanoTracker:
                     Embedding(
                         _NanoFeatures(image, one),
                         (image.shape[0], image.shape[1]),
-                        self._model_id,
+                        self.fingerprint,
                         nbytes,
                     )
                 )
@@ -163,23 +174,28 @@ class NanoTracker:
         self, embedding: Embedding, prompts: Sequence[Prompt], *, multimask: bool
     ) -> list[list[Prediction]]:
         """Segment objects; see `Tracker.predict`."""
-        if embedding.model_id != self._model_id:
+        if embedding.fingerprint != self.fingerprint:
             raise ModelError(
-                f"This embedding is of the model {embedding.model_id!r}, not "
-                f"{self._model_id!r}; embed the image again."
+                f"This embedding is of {embedding.fingerprint}, not of "
+                f"{self.fingerprint}; embed the image again."
             )
         for prompt in prompts:
             prompt.check_inside(embedding.image_shape)
         features: _NanoFeatures = embedding.features
         count = 3 if multimask else 1
-        if self._windows:
-            found = self._search.find(features.image, prompts, count)
-        else:
-            found = [self._look_at_all(features, prompt, count) for prompt in prompts]
-        shape = embedding.image_shape
-        return [
-            [mask.to_prediction(shape, _LOW_RES) for mask in masks] for masks in found
-        ]
+        predictions = []
+        # In parts: a thousand objects' candidates would fill the memory.
+        for start in range(0, len(prompts), _PREDICT_BATCH):
+            part = prompts[start : start + _PREDICT_BATCH]
+            if self._windows:
+                found = self._search.find(features.image, part, count)
+            else:
+                found = [self._look_at_all(features, prompt, count) for prompt in part]
+            predictions += [
+                [mask.to_prediction(embedding.image_shape, _LOW_RES) for mask in masks]
+                for masks in found
+            ]
+        return predictions
 
     def image_embedding(self, embedding: Embedding) -> Tensor:
         """Return the pyramid at stride 8, shape (1, 256, 64, 64), float32."""
@@ -230,6 +246,15 @@ class NanoTracker:
             dtype=self._dtype if self._dtype != torch.float32 else torch.bfloat16,
             enabled=self._dtype != torch.float32,
         )
+
+
+def _hash_weights(network: NanoNet) -> str:
+    """Return twelve hex digits that tell weights apart."""
+    digest = hashlib.blake2b(digest_size=6)
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _to_tensors(
