@@ -9,6 +9,9 @@ import torch
 from napari_sam3 import SAM3InteractiveImagePredictor, Tracker, build_tracker
 from tests.discs import DISCS, disc
 
+#: Programs that tests start, not modules with doctests.
+collect_ignore_glob = ["scripts/*"]
+
 
 @pytest.fixture(scope="session")
 def tracker() -> Tracker:
