@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sam3.core.errors import PromptError
-from napari_sam3.core.prompt import Box, Prompt
+from napari_sam3.core.prompt import Box, Prompt, as_floats
 
 __all__ = ["parse_prompts"]
 
@@ -101,21 +101,6 @@ def _scale_points(
     return np.where(shares <= 1, np.minimum(pixels, size - 0.5), pixels)
 
 
-def _as_array(value: ArrayLike, name: str) -> NDArray[np.float64]:
-    """Read numbers from any array-like, torch tensors included."""
-    detach = getattr(value, "detach", None)
-    plain: Any = detach().cpu() if detach is not None else value
-    try:
-        array = np.asarray(plain, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise PromptError(
-            f"{name} cannot be read as an array of numbers ({error})."
-        ) from error
-    if not np.isfinite(array).all():
-        raise PromptError(f"{name} holds NaN or infinity; give finite numbers.")
-    return array
-
-
 def _read_points(
     coords: ArrayLike | None, labels: ArrayLike | None
 ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
@@ -126,7 +111,7 @@ def _read_points(
             "point_coords and point_labels go together; "
             f"{'point_coords' if coords is None else 'point_labels'} is missing."
         )
-    points, signs = _as_array(coords, "point_coords"), _as_array(labels, "point_labels")
+    points, signs = as_floats(coords, "point_coords"), as_floats(labels, "point_labels")
     if points.ndim not in (2, 3) or points.shape[-1] != 2:
         raise PromptError(
             "point_coords must have the shape (N, 2) or (B, N, 2), not "
@@ -150,7 +135,7 @@ def _read_points(
 def _read_boxes(box: ArrayLike | None) -> list[NDArray[np.float64]]:
     if box is None:
         return []
-    edges = _as_array(box, "box")
+    edges = as_floats(box, "box")
     if edges.ndim not in (1, 2) or edges.shape[-1] != 4:
         raise PromptError(
             f"box must have the shape (4,) or (B, 4), not {edges.shape}; "
@@ -162,7 +147,7 @@ def _read_boxes(box: ArrayLike | None) -> list[NDArray[np.float64]]:
 def _read_masks(mask_input: ArrayLike | None, size: int) -> list[NDArray[np.float32]]:
     if mask_input is None:
         return []
-    masks = _as_array(mask_input, "mask_input")
+    masks = as_floats(mask_input, "mask_input")
     if masks.ndim == 2:
         masks = masks[None]
     if masks.ndim == 3:

@@ -353,3 +353,55 @@ def test_a_box_far_beyond_the_image_is_one_around_all_of_it(far):
     ((found,),) = WindowSearch(decoder).find(IMAGE, [prompt], 1)
     assert found.map.grid.height == round(1.7 * 240)
     assert decoder.calls[0][0].box.tolist() == [-SIZE, -SIZE, 2 * SIZE, 2 * SIZE]
+
+
+# ---- the race between windows -------------------------------------------------
+
+MIDDLE = (100, 120)
+AWAY = (10, 12)
+
+
+class TwoLooksDecoder(ScriptedDecoder):
+    """Scores windows otherwise when it sees them closer."""
+
+    def __init__(self, first: Sequence[float], closer: Sequence[float]) -> None:
+        super().__init__(first)
+        self.closer = closer
+
+    def decode_windows(
+        self, pixels: NDArray[np.uint8], prompts: Sequence[WindowPrompt]
+    ) -> Decoded:
+        if self.calls:
+            self.scores = self.closer
+        return super().decode_windows(pixels, prompts)
+
+
+@pytest.mark.parametrize(("second", "side"), [(0.84, 40), (0.86, 80)])
+def test_a_larger_window_must_be_clearly_better(second, side):
+    decoder = ScriptedDecoder([0.8, second, 0.1, 0.1])
+    ((found,),) = WindowSearch(decoder).find(IMAGE, [Prompt([MIDDLE], [1])], 1)
+    assert found.map.grid.height == round(1.7 * side / 2)
+
+
+def test_a_closer_look_does_not_change_the_order():
+    decoder = TwoLooksDecoder([0.9, 0.7, 0.6, 0.1], [0.2, 0.9, 0.1])
+    (found,) = WindowSearch(decoder).find(IMAGE, [Prompt([MIDDLE], [1])], 3)
+    assert [mask.map.grid.height for mask in found] == [34, 68, 136]
+    assert [mask.score for mask in found] == pytest.approx([0.2, 0.2, 0.1])
+
+
+@pytest.mark.parametrize(("label", "score"), [(0, 0.4), (1, 0.5)])
+def test_a_mask_that_contradicts_a_click_counts_less(label, score):
+    prompt = Prompt([MIDDLE, (100, 123)], [1, label])
+    ((found,),) = WindowSearch(ScriptedDecoder([0.5])).find(IMAGE, [prompt], 1)
+    assert found.score == pytest.approx(score)
+
+
+@pytest.mark.parametrize(("ladder", "calls"), [(0.5, 1), (0.54, 1), (0.56, 2)])
+def test_the_earlier_mask_is_left_only_for_a_better_one(ladder, calls):
+    mask = np.full((20, 24), -5)
+    mask[8:12, 10:14] = 5
+    decoder = ScriptedDecoder([0.5, *[ladder] * 4])
+    prompt = Prompt([MIDDLE, AWAY], [1, 0], mask_logits=mask)
+    WindowSearch(decoder).find(IMAGE, [prompt], 1)
+    assert len(decoder.calls) == calls

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from napari_sam3.core.errors import PromptError
 from napari_sam3.core.prediction import LOGIT_LIMIT
 
-__all__ = ["Box", "Prompt"]
+__all__ = ["Box", "Prompt", "as_floats"]
 
 #: Half-open pixel box: ``(row0, col0, row1, col1)``; edges, not pixel centres.
 Box = tuple[float, float, float, float]
@@ -121,20 +122,42 @@ class Prompt:
                 )
 
 
-def _as_floats(value: Any, what: str) -> NDArray[np.float64]:
+def as_floats(value: Any, name: str) -> NDArray[np.float64]:
+    """Read finite numbers from any array-like, torch tensors included.
+
+    Parameters
+    ----------
+    value : array_like
+        Copied.
+    name : str
+        What messages call it.
+
+    Returns
+    -------
+    ndarray of dtype float64
+        Of the same shape.
+
+    Raises
+    ------
+    PromptError
+        If it holds something else than numbers, or NaN or infinity.
+    """
+    detach = getattr(value, "detach", None)
+    plain: Any = detach().cpu() if detach is not None else value
     try:
-        array = np.array(value, dtype=np.float64)
+        array = np.array(plain, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise PromptError(
-            f"{what} must be numbers, not {value!r}; give a list or an array of them."
+            f"{name} must be numbers, not {reprlib.repr(value)}; give a list or an "
+            "array of them."
         ) from error
     if not np.isfinite(array).all():
-        raise PromptError(f"{what} hold NaN or infinity; give finite numbers.")
+        raise PromptError(f"{name} hold NaN or infinity; give finite numbers.")
     return array
 
 
 def _checked_points(value: Any) -> NDArray[np.float64]:
-    points = _as_floats(value, "Points")
+    points = as_floats(value, "Points")
     if points.size == 0:
         points = points.reshape(0, 2)
     if points.ndim != 2 or points.shape[1] != 2:
@@ -146,7 +169,7 @@ def _checked_points(value: Any) -> NDArray[np.float64]:
 
 
 def _checked_labels(value: Any) -> NDArray[np.bool_]:
-    numbers = _as_floats(value, "Labels")
+    numbers = as_floats(value, "Labels")
     if numbers.ndim != 1 or not np.isin(numbers, (0, 1)).all():
         raise PromptError(
             "Labels must be a flat list of 1 (object) and 0 (background), "
@@ -158,7 +181,7 @@ def _checked_labels(value: Any) -> NDArray[np.bool_]:
 
 
 def _checked_box(value: Any) -> Box:
-    box = _as_floats(value, "Box edges")
+    box = as_floats(value, "Box edges")
     if box.shape != (4,):
         raise PromptError(
             f"A box has four edges, not the shape {box.shape}; "
@@ -174,7 +197,7 @@ def _checked_box(value: Any) -> Box:
 
 
 def _checked_mask(value: Any) -> NDArray[np.float32]:
-    floats = _as_floats(value, "Mask logits")
+    floats = as_floats(value, "Mask logits")
     mask = floats.clip(-LOGIT_LIMIT, LOGIT_LIMIT).astype(np.float32)
     if mask.ndim != 2 or 0 in mask.shape:
         raise PromptError(

@@ -64,7 +64,7 @@ class NanoTracker:
         float32, or a half format to compute convolutions in.
     windows : bool
         Whether prompts are answered from windows (default) or from the whole
-        prompt.
+        view.
     """
 
     def __init__(
