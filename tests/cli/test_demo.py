@@ -119,10 +119,10 @@ def test_what_stands_in_the_way_of_a_window_is_told(monkeypatch):
     assert "no display" in window.why_no_window({"DISPLAY": ""}, "linux")
     assert "automated" in window.why_no_window({**screen, "CI": "1"}, "linux")
     monkeypatch.setattr(window, "find_spec", lambda name: None)
-    assert "napari-sam3[all]" in window.why_no_window(screen, "linux")
-    monkeypatch.setattr(window, "find_spec", {"napari": 1}.get)
-    assert "no Qt" in window.why_no_window(screen, "linux")
-    monkeypatch.setattr(window, "find_spec", {"napari": 1, "PySide6": 1}.get)
+    reason = window.why_no_window(screen, "linux")
+    assert "no Qt" in reason
+    assert "napari-sam3[all]" in reason
+    monkeypatch.setattr(window, "find_spec", {"PySide6": 1}.get)
     assert window.why_no_window(screen, "linux") is None
     assert window.why_no_window({"WAYLAND_DISPLAY": "wayland-0"}, "linux") is None
     assert window.why_no_window({}, "darwin") is None

@@ -17,74 +17,7 @@ from napari_sam3.cli.images import read_rgb
 from napari_sam3.cli.outputs import check_output, write_atomically
 from napari_sam3.cli.prompt_files import read_prompts
 from napari_sam3.cli.report import Progress
-from napari_sam3.cli.segmenting import FoundObject, find_objects, paint_labels
 from napari_sam3.core.errors import FileError, ImageError, PromptError
-from napari_sam3.core.finish import Finish
-from napari_sam3.core.prediction import Embedding, Prediction
-from napari_sam3.core.prompt import Prompt
-
-# ---- labels -----------------------------------------------------------------
-
-
-def square(score, row, col, size=2):
-    bbox = (row, col, row + size, col + size)
-    return FoundObject(np.ones((size, size), bool), bbox, score)
-
-
-@pytest.mark.parametrize(("scores", "winner"), [((0.9, 0.5), 1), ((0.5, 0.9), 2)])
-def test_the_higher_score_wins(scores, winner):
-    labels = paint_labels([square(scores[0], 0, 0), square(scores[1], 1, 1)], (3, 3))
-    assert labels[1, 1] == winner
-    assert (labels[0, 0], labels[2, 2]) == (1, 2)
-
-
-def test_of_equal_scores_the_earlier_object_wins():
-    labels = paint_labels([square(0.5, 0, 0), square(0.5, 1, 1)], (3, 3))
-    assert labels[1, 1] == 1
-
-
-def test_many_objects_need_wider_labels():
-    one = [square(0.5, 0, 0, 1)]
-    assert paint_labels(one * 65535, (1, 1)).dtype == np.uint16
-    assert paint_labels(one * 65536, (1, 1)).dtype == np.uint32
-
-
-class Stamp:
-    """A tracker that answers every click with a ring around it."""
-
-    def __init__(self):
-        self.calls = []
-
-    def predict(self, embedding, prompts, *, multimask):
-        assert not multimask
-        self.calls.append(len(prompts))
-        ring = np.full((5, 5), 3, np.float32)
-        ring[1:4, 1:4] = -3
-        answers = []
-        for prompt in prompts:
-            row, col = prompt.points[0].astype(int)
-            bbox = (row - 2, col - 2, row + 3, col + 3)
-            answers.append([Prediction(ring, bbox, 0.5, np.zeros((4, 4), np.float32))])
-        return answers
-
-
-def test_objects_are_found_in_parts_with_progress_and_cleaned():
-    tracker, seen = Stamp(), []
-    prompts = [Prompt(points=[[5, 5 + i]], labels=[1]) for i in range(30)]
-    prompts.append(Prompt(points=[[8, 8], [8, 7]], labels=[1, 0]))
-    found = find_objects(
-        tracker,
-        Embedding(None, (20, 50), "stamp", 0),
-        prompts,
-        Finish(max_hole_area=9),
-        report=lambda done, total: seen.append((done, total)),
-    )
-    assert sum(tracker.calls) == 31
-    assert max(tracker.calls) < 31
-    assert seen[-1] == (31, 31)
-    assert all(one.mask.all() for one in found[:-1])
-    assert not found[-1].mask[2, 1]
-
 
 # ---- reading ----------------------------------------------------------------
 

@@ -21,6 +21,8 @@ def test_all_errors_are_of_one_family():
         (errors.ModelError, ValueError),
         (errors.CheckpointError, RuntimeError),
         (errors.FileError, OSError),
+        (errors.LayerError, ValueError),
+        (errors.MemoryFullError, RuntimeError),
     ],
 )
 def test_an_error_can_be_caught_as_the_built_in_one(ours, python):

@@ -43,9 +43,18 @@ def test_a_mask_alone_is_a_prompt():
     assert prompt.box is None
 
 
+def test_a_mask_may_cover_a_part_of_the_image():
+    prompt = Prompt(mask_logits=[[1, -2, 3]], mask_box=np.array([4, 5, 6, 8]))
+    assert prompt.mask_box == (4.0, 5.0, 6.0, 8.0)
+    assert all(type(edge) is float for edge in prompt.mask_box)
+    assert Prompt(mask_logits=[[1]]).mask_box is None
+
+
 def test_mask_logits_are_clamped():
     prompt = Prompt(mask_logits=[[-1e300, -32, 0.5, 33]])
     assert prompt.mask_logits.tolist() == [[-32, -32, 0.5, 32]]
+    single = Prompt(mask_logits=np.array([[-99, 0.5, 33]], np.float32))
+    assert single.mask_logits.tolist() == [[-32, 0.5, 32]]
 
 
 def test_the_given_arrays_are_copied():
@@ -93,6 +102,25 @@ def test_a_prompt_cannot_be_changed():
         ({"mask_logits": [1, 2]}, r"shape \(h, w\), not \(2,\); give the low-res"),
         ({"mask_logits": np.zeros((0, 4))}, r"not \(0, 4\); give the low-resolution"),
         ({"mask_logits": [[np.nan]]}, "Mask logits hold NaN or infinity; give finite"),
+        (
+            {"mask_logits": np.array([[0, np.inf]], np.float32)},
+            "Mask logits hold NaN or infinity; give finite",
+        ),
+        (
+            {"mask_logits": np.array([[np.nan, 0]], np.float32)},
+            "Mask logits hold NaN or infinity; give finite",
+        ),
+        (
+            {"mask_logits": np.zeros((0, 4), np.float32)},
+            r"not \(0, 4\); give the low-resolution",
+        ),
+        (
+            {"points": [[1, 2]], "labels": [1], "mask_box": (0, 0, 4, 4)},
+            "says where mask_logits lie, but there are none; give both",
+        ),
+        ({"mask_logits": [[1]], "mask_box": (0, 0, 4)}, "A mask box has four edges"),
+        ({"mask_logits": [[1]], "mask_box": (4, 0, 4, 5)}, "The mask box .* is empty"),
+        ({"mask_logits": [[1]], "mask_box": (0, 0, np.inf, 5)}, "Mask box edges hold"),
     ],
 )
 def test_what_says_nothing_is_refused_with_a_remedy(fields, message):
@@ -127,3 +155,10 @@ def test_a_box_that_meets_the_image_is_inside(box):
 def test_a_box_beside_the_image_is_refused(box):
     with pytest.raises(PromptError, match="does not meet the image of 4 rows and 6"):
         Prompt(box=box).check_inside((4, 6))
+
+
+@pytest.mark.parametrize("box", [(-9, 0, 0, 4), (0, 6, 4, 7)])
+def test_a_mask_beside_the_image_is_refused(box):
+    prompt = Prompt(mask_logits=[[1]], mask_box=box)
+    with pytest.raises(PromptError, match=r"mask box .* does not meet the image of 4"):
+        prompt.check_inside((4, 6))

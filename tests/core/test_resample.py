@@ -155,3 +155,61 @@ def test_turning_both_turns_the_result(logits, rows, cols):
         resample(logits, pixels(logits), target).T,
         atol=1e-4,
     )
+
+
+# ---- how it is computed -----------------------------------------------------
+
+
+def weights(start, extent, count, source_start, source_extent, n):
+    """Return the whole matrix (count, n) that takes one axis to another."""
+    per_cell = source_extent / n
+    reach = max((extent / count) / per_cell, 1.0)
+    centres = (start + (np.arange(count) + 0.5) * extent / count - source_start) / (
+        per_cell
+    )
+    beyond = int(np.ceil(reach)) + 1
+    cells = np.arange(-beyond, n + beyond) + 0.5
+    matrix = np.clip(1 - np.abs(cells - centres[:, None]) / reach, 0, None)
+    total = matrix.sum(axis=1, keepdims=True)
+    return (matrix / np.where(total > 0, total, 1))[:, beyond : beyond + n]
+
+
+@quick
+@given(
+    logit_maps,
+    st.tuples(whole, whole, st.integers(1, 900), st.integers(1, 900)),
+    st.tuples(whole, whole, st.integers(1, 900), st.integers(1, 900)),
+    st.tuples(st.integers(1, 70), st.integers(1, 70)),
+)
+def test_it_is_a_product_with_the_whole_matrices(logits, source, target, size):
+    source, target = Grid(*source, *logits.shape), Grid(*target, *size)
+    down = weights(*target[0:6:2], *source[0:6:2])
+    across = weights(*target[1:6:2], *source[1:6:2])
+    np.testing.assert_allclose(
+        resample(logits, source, target),
+        down @ (logits + 32.0) @ across.T - 32,
+        atol=1e-4,
+    )
+
+
+class NoProducts(np.ndarray):
+    """An array that refuses what NumPy hands to BLAS."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **options):
+        assert ufunc is not np.matmul
+        plain = [np.asarray(array) for array in inputs]
+        if out:
+            options["out"] = tuple(np.asarray(array) for array in out)
+        return getattr(ufunc, method)(*plain, **options).view(NoProducts)
+
+    def __array_function__(self, function, types, args, kwargs):
+        assert function not in (np.dot, np.einsum, np.tensordot)
+        return super().__array_function__(function, types, args, kwargs)
+
+
+def test_no_threads_of_blas_are_woken():
+    # They wait for more to do, and take the network's processors in the meantime.
+    logits = np.zeros((64, 64), np.float32).view(NoProducts)
+    source = Grid(0, 0, 64, 64, 64, 64)
+    resample(logits, source, Grid(0, 0, 64, 64, 256, 256))
+    resample(logits, source, Grid(0, 0, 64, 64, 16, 16))

@@ -253,6 +253,36 @@ def test_earlier_mask_covers_the_image():
     assert carried.bounds() == (0, 0, 20, 30)
 
 
+def test_earlier_mask_covers_its_box():
+    prompt = Prompt(mask_logits=[[-1, 1, -1, -1]], mask_box=(2, 3, 6, 11))
+    carried = earlier_mask(prompt, (20, 30))
+    assert carried.grid == (2, 3, 4, 8, 1, 4)
+    assert carried.bounds() == (2, 5, 6, 7)
+
+
+@pytest.mark.parametrize("place", [(2000, 3001), (0, 0), (4076, 4076)])
+def test_a_small_mask_in_a_large_image_keeps_its_pixels(place):
+    image = np.broadcast_to(np.uint8(PADDING_VALUE), (4096, 4096, 3))
+    row, col = place
+    truth = disc((20, 20), 9.5, 9.5, 9.8)
+    truth[4:16, 9] = False  # a detail of a single pixel
+    logits = np.pad(np.where(truth, 10.0, -10.0), 8, constant_values=-10)
+    box = (row - 8, col - 8, row + 28, col + 28)
+    decoder = BrightDecoder()
+    prompt = Prompt([(row + 2, col + 9)], [1], mask_logits=logits, mask_box=box)
+    WindowSearch(decoder).find(image, [prompt], 1)
+    (told,) = decoder.calls[0]
+    # The fitted window has 34 pixels, on 32 cells.
+    window = Window(row - 7, col - 7, 34, 34)
+    cells = np.repeat(np.repeat(told.mask, 34, 0), 34, 1).reshape(34, 32, 34, 32)
+    seen = (cells.mean((1, 3)) > 0)[7:27, 7:27]
+    assert window.height == round(1.7 * 20)
+    assert (seen & truth).sum() / (seen | truth).sum() > 0.93
+    # Over the whole image, as before, it is a few cells.
+    coarse = Prompt(mask_logits=np.where(np.arange(256) == 125, 5, -5)[None])
+    assert earlier_mask(coarse, (4096, 4096)).bounds() == (0, 2000, 4096, 2016)
+
+
 # ---- where the answers lie --------------------------------------------------
 
 

@@ -70,6 +70,16 @@ def test_inside_the_image_it_is_what_pillow_shows(height, width, size):
     assert np.array_equal(shown, np.asarray(expected))
 
 
+@pytest.mark.parametrize(("rows", "cols"), [(801, 1100), (2600, 330), (9, 300_000)])
+def test_a_large_plane_is_reduced_in_parts_as_if_at_once(rows, cols):
+    image = noise(rows, cols)
+    expected = Image.fromarray(image).resize(
+        (16, 16), Image.Resampling.BILINEAR, reducing_gap=2.0
+    )
+    shown = Window(0, 0, rows, cols).read(image, 16)
+    assert np.array_equal(shown, np.asarray(expected))
+
+
 @pytest.mark.parametrize("corner", [(-130, -90), (-3, 200), (250, -17), (-500, -500)])
 @pytest.mark.parametrize("side", [150, 611, 1201])
 def test_across_the_border_it_is_what_pillow_shows_of_a_padded_image(corner, side):

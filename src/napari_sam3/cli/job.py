@@ -16,7 +16,7 @@ from napari_sam3.cli.report import Progress, Stopwatch, print_json, table
 from napari_sam3.core.finish import Finish
 
 if TYPE_CHECKING:
-    from napari_sam3.cli.segmenting import FoundObject
+    from napari_sam3.core.painting import FoundObject
     from napari_sam3.core.prompt import Prompt
     from napari_sam3.core.tracker import Tracker
 
@@ -150,7 +150,7 @@ class Job:
     ) -> NDArray[np.uint8]:
         progress.say("reading the image")
         with watch.stage("read image"):
-            from napari_sam3.cli.segmenting import check_prompts
+            from napari_sam3.core.painting import check_prompts
 
             rgb = read_rgb(self.image, plane=self.plane, contrast_limits=self.contrast)
             # Before the model is loaded: a wrong click is told at once.
@@ -175,7 +175,7 @@ class Job:
         watch: Stopwatch,
         progress: Progress,
     ) -> list[FoundObject]:
-        from napari_sam3.cli.segmenting import find_objects
+        from napari_sam3.core.painting import find_objects
 
         progress.say("looking at the image")
         with watch.stage("embed"):
@@ -198,7 +198,7 @@ class Job:
         watch: Stopwatch,
         progress: Progress,
     ) -> NDArray[Any]:
-        from napari_sam3.cli.segmenting import paint_labels
+        from napari_sam3.core.painting import paint_labels
 
         progress.say("writing")
         with watch.stage("write"):

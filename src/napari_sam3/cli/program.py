@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,13 +13,11 @@ from typing import TextIO
 from napari_sam3.cli.arguments import UsageError, join_signed_values
 from napari_sam3.cli.parser import build_parser
 from napari_sam3.core.errors import PromptError, Sam3Error
+from napari_sam3.models.device import is_out_of_memory
 
 __all__ = ["main"]
 
 OK, FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
-
-#: What torch says, on any device; its error types cannot be named without it.
-_SHORTAGE = re.compile("out of memory|allocate memory|not enough memory|ALLOC_FAILED")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,18 +81,17 @@ def _complain(message: str, code: int) -> int:
 
 def _shortage(error: Exception) -> str | None:
     """Return what to say where memory ran out, None where it did not."""
-    text = str(error)
-    if isinstance(error, MemoryError) or "CPUAllocator" in text:
+    if not is_out_of_memory(error):
+        return None
+    if isinstance(error, MemoryError) or "CPUAllocator" in str(error):
         return (
             "There is not enough memory; close other programs, or give a smaller "
             "image or a part of it."
         )
-    if _SHORTAGE.search(text):
-        return (
-            "The memory of the graphics card is full; use --device cpu, or give a "
-            "smaller image or a part of it."
-        )
-    return None
+    return (
+        "The memory of the graphics card is full; use --device cpu, or give a "
+        "smaller image or a part of it."
+    )
 
 
 def _discard(stream: TextIO | None) -> None:

@@ -50,8 +50,6 @@ def why_no_window(
     shows = environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")
     if platform not in ("darwin", "win32") and not shows:
         return "there is no display; run the demo on a desktop to see it."
-    if find_spec("napari") is None:
-        return 'it is not installed; get it with: pip install "napari-sam3[all]"'
     if not any(map(find_spec, _QT_BINDINGS)):
         return 'it has no Qt to draw with; get one with: pip install "napari-sam3[all]"'
     return None

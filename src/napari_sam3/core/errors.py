@@ -6,6 +6,8 @@ __all__ = [
     "CheckpointError",
     "FileError",
     "ImageError",
+    "LayerError",
+    "MemoryFullError",
     "ModelError",
     "PromptError",
     "Sam3Error",
@@ -39,3 +41,11 @@ class CheckpointError(Sam3Error, RuntimeError):
 
 class FileError(Sam3Error, OSError):
     """A file that cannot be read or written."""
+
+
+class LayerError(Sam3Error, ValueError):
+    """A layer, or a view of one, that cannot be prompted or written as it is."""
+
+
+class MemoryFullError(Sam3Error, RuntimeError):
+    """Not enough memory on the device or in the machine."""

@@ -30,6 +30,8 @@ class Finish:
         Logits above it become mask; between -32 and 32.
     max_hole_area, max_sprinkle_area : float
         In pixels of the image; see `clean`.
+    keep_clicked : bool
+        Keep only the components that hold a positive click; see `clean`.
 
     Raises
     ------
@@ -40,6 +42,7 @@ class Finish:
     mask_threshold: float = 0.0
     max_hole_area: float = 256.0
     max_sprinkle_area: float = 0.0
+    keep_clicked: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what would give no mask, or the whole image."""
@@ -57,6 +60,11 @@ class Finish:
             area = getattr(self, name)
             if math.isnan(area) or area < 0:
                 raise ModelError(f"{name} is {area}; give pixels, 0 turns it off.")
+        if not isinstance(self.keep_clicked, bool | np.bool_):
+            raise ModelError(
+                f"keep_clicked is {self.keep_clicked!r}; give True or False."
+            )
+        object.__setattr__(self, "keep_clicked", bool(self.keep_clicked))
 
     def crop(
         self, prediction: Prediction, prompt: Prompt, shape: tuple[int, int]
@@ -71,6 +79,7 @@ class Finish:
             max_sprinkle_area=self.max_sprinkle_area,
             positive=prompt.positive,
             negative=prompt.negative,
+            keep_clicked=self.keep_clicked,
             origin=prediction.bbox[:2],
             image_shape=shape,
         )

@@ -94,8 +94,13 @@ def to_rgb(
     rgb = np.empty((*planes.shape[:2], 3), np.uint8)
     for tile in _tiles(planes.shape[:2]):
         scaled = colours[tile] if unchanged else _scaled(colours[tile], limits)
-        # Magenta is red and blue.
-        rgb[tile] = scaled[..., [0, 1, 0]] if planes.shape[2] == 2 else scaled
+        if planes.shape[2] <= 2:
+            # Magenta is red and blue, grey is all of them. One by one: NumPy takes
+            # five times as long to repeat a value three times itself.
+            for channel in range(3):
+                rgb[tile][..., channel] = scaled[..., channel % planes.shape[2]]
+        else:
+            rgb[tile] = scaled
         if planes.shape[2] == _MAX_CHANNELS:
             rgb[tile] = _over_black(rgb[tile], planes[(*tile, 3)])
     return rgb

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,23 @@ from numpy.typing import NDArray
 
 from napari_sam3.core.errors import ImageError
 
-__all__ = ["LOGIT_LIMIT", "Embedding", "Prediction"]
+__all__ = ["LOGIT_LIMIT", "Embedding", "Prediction", "margin_around"]
 
 #: Low-resolution logits are clamped to this, and pixels outside a
 #: prediction's crop have its negative.
 LOGIT_LIMIT = 32.0
+
+#: Room that a trimmed crop leaves around its mask: a share of the longer side,
+#: and never less than this many pixels. Where a model sees the mask reduced, its
+#: cells at the rim then still lie in the crop.
+_MARGIN_SHARE = 1 / 8
+_SMALLEST_MARGIN = 8
+
+
+def margin_around(bounds: tuple[int, int, int, int]) -> int:
+    """Return how many pixels of background to keep around a mask's bounds."""
+    side = max(bounds[2] - bounds[0], bounds[3] - bounds[1])
+    return max(_SMALLEST_MARGIN, round(_MARGIN_SHARE * side))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +86,45 @@ class Prediction:
     def mask(self, threshold: float = 0.0) -> NDArray[np.bool_]:
         """Return the crop's mask, shape (h, w): logits above the threshold."""
         return self.logits > threshold
+
+    def trimmed(self, margin: int | None = None) -> Prediction:
+        """Cut the crop to its mask, so that it takes no more memory than it must.
+
+        Parameters
+        ----------
+        margin : int, optional
+            Pixels to leave around the mask where the crop has them; by default
+            an eighth of the mask's longer side, but at least 8.
+
+        Returns
+        -------
+        Prediction
+            With the same mask, and with logits of its own, so that the larger
+            ones can go. Of a crop without a mask its middle pixel is left.
+            Itself if there is nothing to cut.
+        """
+        row0, col0, row1, col1 = self.bbox
+        if not self.logits.size:
+            return self
+        rows, cols = (np.flatnonzero(self.mask().any(axis=axis)) for axis in (1, 0))
+        if rows.size:
+            inner = (int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1)
+        else:
+            middle = (row1 - row0) // 2, (col1 - col0) // 2
+            inner, margin = (*middle, middle[0] + 1, middle[1] + 1), 0
+        if margin is None:
+            margin = margin_around(inner)
+        top, left = max(inner[0] - margin, 0), max(inner[1] - margin, 0)
+        crop = self.logits[top : inner[2] + margin, left : inner[3] + margin]
+        if crop.shape == self.logits.shape:
+            return self
+        bbox = (
+            row0 + top,
+            col0 + left,
+            row0 + top + len(crop),
+            col0 + left + crop.shape[1],
+        )
+        return replace(self, logits=crop.copy(), bbox=bbox)
 
     def paste(self, shape: tuple[int, int]) -> NDArray[np.float32]:
         """Return logits of the whole image.

@@ -41,14 +41,18 @@ class Prompt:
         ``(row0, col0, row1, col1)``, half-open, in image pixels: the box
         ``(0, 0, 2, 3)`` holds two rows and three columns.
     mask_logits : ndarray of shape (h, w) and dtype float32, optional
-        Low-resolution logits of an earlier prediction over the whole image,
-        clamped to ±32.
+        Logits of an earlier mask in equal cells, clamped to ±32: a prediction's
+        low-resolution logits, or finer ones of a part of the image.
+    mask_box : tuple of float, optional
+        The part of the image that ``mask_logits`` cover, as a box like ``box``;
+        outside of it is background. All of the image by default. A small object
+        in a large image keeps its resolution in a small one.
 
     Raises
     ------
     PromptError
-        If nothing is described, shapes do not fit, numbers are not finite, or
-        the box is empty.
+        If nothing is described, shapes do not fit, numbers are not finite, a
+        box is empty, or ``mask_box`` comes without ``mask_logits``.
 
     Examples
     --------
@@ -61,6 +65,7 @@ class Prompt:
     labels: NDArray[np.bool_] = field(default_factory=_no_labels)
     box: Box | None = None
     mask_logits: NDArray[np.float32] | None = None
+    mask_box: Box | None = None
 
     def __post_init__(self) -> None:
         """Bring the fields to their dtypes and refuse what says nothing."""
@@ -72,9 +77,18 @@ class Prompt:
                 "give one label (1 object, 0 background) per point."
             )
         if self.box is not None:
-            object.__setattr__(self, "box", _checked_box(self.box))
+            object.__setattr__(self, "box", _checked_box(self.box, "box"))
         if self.mask_logits is not None:
             object.__setattr__(self, "mask_logits", _checked_mask(self.mask_logits))
+        if self.mask_box is not None:
+            object.__setattr__(
+                self, "mask_box", _checked_box(self.mask_box, "mask box")
+            )
+            if self.mask_logits is None:
+                raise PromptError(
+                    "A mask box says where mask_logits lie, but there are none; "
+                    "give both, or leave it out."
+                )
         if not len(self.points) and self.box is None and self.mask_logits is None:
             raise PromptError(
                 "The prompt is empty; give at least a point, a box or a mask."
@@ -91,7 +105,7 @@ class Prompt:
         return self.points[~self.labels]
 
     def check_inside(self, shape: tuple[int, int]) -> None:
-        """Refuse clicks and boxes that lie outside an image.
+        """Refuse clicks, boxes and masks that lie outside an image.
 
         Parameters
         ----------
@@ -101,7 +115,7 @@ class Prompt:
         Raises
         ------
         PromptError
-            If a click is on no pixel, or the box does not meet the image.
+            If a click is on no pixel, or a box does not meet the image.
         """
         rows, cols = shape
         low, high = (-0.5, -0.5), (rows - 0.5, cols - 0.5)
@@ -113,11 +127,13 @@ class Prompt:
                 f"{rows} rows and {cols} columns; points are pixels of the image "
                 "(x is the column, y is the row)."
             )
-        if self.box is not None:
-            row0, col0, row1, col1 = self.box
+        for name, box in (("box", self.box), ("mask box", self.mask_box)):
+            if box is None:
+                continue
+            row0, col0, row1, col1 = box
             if row1 <= 0 or col1 <= 0 or row0 >= rows or col0 >= cols:
                 raise PromptError(
-                    f"The box {self.box} does not meet the image of {rows} rows and "
+                    f"The {name} {box} does not meet the image of {rows} rows and "
                     f"{cols} columns; boxes are pixels of the image."
                 )
 
@@ -180,25 +196,29 @@ def _checked_labels(value: Any) -> NDArray[np.bool_]:
     return labels
 
 
-def _checked_box(value: Any) -> Box:
-    box = as_floats(value, "Box edges")
+def _checked_box(value: Any, name: str) -> Box:
+    box = as_floats(value, f"{name.capitalize()} edges")
     if box.shape != (4,):
         raise PromptError(
-            f"A box has four edges, not the shape {box.shape}; "
+            f"A {name} has four edges, not the shape {box.shape}; "
             "give (row0, col0, row1, col1)."
         )
     row0, col0, row1, col1 = (float(edge) for edge in box)
     if row1 <= row0 or col1 <= col0:
         raise PromptError(
-            f"The box (row0 {row0:g}, col0 {col0:g}, row1 {row1:g}, col1 {col1:g}) "
+            f"The {name} (row0 {row0:g}, col0 {col0:g}, row1 {row1:g}, col1 {col1:g}) "
             "is empty; its second corner must lie below and right of the first."
         )
     return row0, col0, row1, col1
 
 
 def _checked_mask(value: Any) -> NDArray[np.float32]:
-    floats = as_floats(value, "Mask logits")
-    mask = floats.clip(-LOGIT_LIMIT, LOGIT_LIMIT).astype(np.float32)
+    # Masks at full resolution are large; the usual ones need no float64.
+    is_ready = isinstance(value, np.ndarray) and value.dtype == np.float32
+    floats = (
+        value if is_ready and _is_finite(value) else as_floats(value, "Mask logits")
+    )
+    mask = floats.clip(-LOGIT_LIMIT, LOGIT_LIMIT).astype(np.float32, copy=False)
     if mask.ndim != 2 or 0 in mask.shape:
         raise PromptError(
             f"Mask logits must have the shape (h, w), not {mask.shape}; give the "
@@ -206,3 +226,8 @@ def _checked_mask(value: Any) -> NDArray[np.float32]:
         )
     mask.flags.writeable = False
     return mask
+
+
+def _is_finite(array: NDArray[np.float32]) -> bool:
+    # Both are NaN if one number is.
+    return array.size > 0 and bool(np.isfinite([array.min(), array.max()]).all())

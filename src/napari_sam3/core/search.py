@@ -200,10 +200,14 @@ class WindowSearch:
 
 
 def earlier_mask(prompt: Prompt, shape: tuple[int, int]) -> LogitMap | None:
-    """Return the mask that a prompt brings along, over the whole image."""
+    """Return the mask that a prompt brings along, and where it lies in the image."""
     if prompt.mask_logits is None:
         return None
-    return LogitMap(prompt.mask_logits, Grid(0, 0, *shape, *prompt.mask_logits.shape))
+    row0, col0, row1, col1 = prompt.mask_box or (0, 0, *shape)
+    cells = prompt.mask_logits.shape
+    return LogitMap(
+        prompt.mask_logits, Grid(row0, col0, row1 - row0, col1 - col0, *cells)
+    )
 
 
 def _plan(prompt: Prompt, shape: tuple[int, int]) -> _Plan:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.prompt import Prompt
 
-__all__ = ["Tracker"]
+__all__ = ["Report", "Tracker", "no_report"]
+
+#: Gets how much is done, and of how much; an exception in it ends the work.
+Report = Callable[[int, int], object]
+
+
+def no_report(done: int, total: int) -> None:
+    """Ignore the progress: what a `Report` is where nobody listens."""
 
 
 @runtime_checkable
@@ -42,7 +49,9 @@ class Tracker(Protocol):
         """The ``torch.device`` that the network runs on."""
         ...
 
-    def embed(self, images: Sequence[NDArray[np.uint8]]) -> list[Embedding]:
+    def embed(
+        self, images: Sequence[NDArray[np.uint8]], *, report: Report = no_report
+    ) -> list[Embedding]:
         """Compute embeddings, as many images at once as memory allows.
 
         Parameters
@@ -50,6 +59,12 @@ class Tracker(Protocol):
         images : sequence of ndarray of shape (rows, columns, 3) and dtype uint8
             RGB images; their sizes may differ. What `check_rgb` takes is taken,
             and copied: later changes of the arrays change no embedding.
+        report : callable, optional
+            Called as ``report(done, total)``, on the thread that calls `embed`:
+            before the work, between blocks of the encoder, after the last one.
+            The unit is the model's; ``done`` never falls. What it raises comes
+            out of `embed`, which is how encoding is cancelled, and the tracker
+            goes on as if it had not been asked.
 
         Returns
         -------

@@ -23,6 +23,8 @@ _FOCUS_RATIO = 1.7
 _SMALLEST_FOCUS = 32
 #: Windows are reduced to no less than this many times the size that is wanted.
 _REDUCING_GAP = 2
+#: Pixels that are reduced at once.
+_BAND_SIZE = 1 << 18
 
 #: What a window shows beyond the image's border: the middle grey, which
 #: nano's normalisation turns into zero.
@@ -98,7 +100,7 @@ class Window:
         row, col = row0 - self.row0 - top * down, col0 - self.col0 - left * across
         crop = _pad(image[row0:row1, col0:col1], row, col, (height, width, 3))
         if down > 1 or across > 1:
-            crop = np.asarray(Image.fromarray(crop).reduce((across, down)))
+            crop = _means(crop, down, across)
         return _pad(crop, top, left, blocks)
 
     def inside(self, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
@@ -140,10 +142,24 @@ def _pad(
 ) -> NDArray[np.uint8]:
     """Lay a part at (row, col) of a grey canvas; alone if it fills the canvas."""
     if part.shape == shape:
-        return np.ascontiguousarray(part)
+        return part
     canvas = np.full(shape, PADDING_VALUE, np.uint8)
     canvas[row : row + part.shape[0], col : col + part.shape[1]] = part
     return canvas
+
+
+def _means(crop: NDArray[np.uint8], down: int, across: int) -> NDArray[np.uint8]:
+    """Return the means of blocks, the last ones of what there is of them.
+
+    In bands, or Pillow's copy of a large plane would not fit into the processor's
+    cache.
+    """
+    rows = down * max(1, _BAND_SIZE // (down * crop.shape[1]))
+    bands = [
+        Image.fromarray(crop[row : row + rows]).reduce((across, down))
+        for row in range(0, len(crop), rows)
+    ]
+    return np.concatenate([np.asarray(band) for band in bands])
 
 
 def _square(row: float, col: float, side: float) -> Window:

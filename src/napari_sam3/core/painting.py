@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -13,7 +13,7 @@ from napari_sam3.core.errors import PromptError
 from napari_sam3.core.finish import Finish
 from napari_sam3.core.prediction import Embedding
 from napari_sam3.core.prompt import Prompt
-from napari_sam3.core.tracker import Tracker
+from napari_sam3.core.tracker import Report, Tracker, no_report
 
 __all__ = ["FoundObject", "check_prompts", "find_objects", "paint_labels"]
 
@@ -29,9 +29,10 @@ class FoundObject:
     Parameters
     ----------
     mask : ndarray of shape (h, w) and dtype bool
-        The mask in its crop.
+        The mask in its crop; `find_objects` cuts it to the object's bounds.
     bbox : tuple of int
-        ``(row0, col0, row1, col1)`` of the crop in the image, half-open.
+        ``(row0, col0, row1, col1)`` of the crop in the image, half-open; without
+        pixels where nothing was found.
     score : float
         Predicted intersection over union with the true object, 0 to 1.
     """
@@ -69,7 +70,7 @@ def find_objects(
     prompts: Sequence[Prompt],
     finish: Finish,
     *,
-    report: Callable[[int, int], object] = lambda done, total: None,
+    report: Report = no_report,
 ) -> list[FoundObject]:
     """Segment objects as `SAM3InteractiveImagePredictor.predict` does.
 
@@ -84,21 +85,24 @@ def find_objects(
     finish : Finish
         Threshold and clean-up.
     report : callable, optional
-        Called with how many objects are done, and of how many.
+        Called with how many objects are done, and of how many, before the first
+        and after every few. What it raises comes out of here, which is how the
+        search is cancelled.
 
     Returns
     -------
     list of FoundObject
-        One per prompt. Only crops are kept, so that hundreds of objects of a
-        large image fit into memory.
+        One per prompt. Only the objects' own pixels are kept, so that hundreds of
+        objects of a large image fit into memory.
     """
     found: list[FoundObject] = []
     waiting = iter(prompts)
+    report(0, len(prompts))
     while chunk := list(islice(waiting, _CHUNK)):
         answers = tracker.predict(embedding, chunk, multimask=False)
         for prompt, (answer,) in zip(chunk, answers, strict=True):
             mask = finish.crop(answer, prompt, embedding.image_shape)
-            found.append(FoundObject(mask, answer.bbox, answer.score))
+            found.append(_trimmed(mask, answer.bbox[:2], answer.score))
         report(len(found), len(prompts))
     return found
 
@@ -135,3 +139,21 @@ def paint_labels(
         row0, col0, row1, col1 = found[index].bbox
         labels[row0:row1, col0:col1][found[index].mask] = index + 1
     return labels
+
+
+def _trimmed(
+    mask: NDArray[np.bool_], origin: tuple[int, int], score: float
+) -> FoundObject:
+    """Cut a mask at (row, col) of the image to what is True in it."""
+    rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        rows = cols = np.array([0, -1])  # nothing from the corner on
+    row0, row1 = int(rows[0]), int(rows[-1]) + 1
+    col0, col1 = int(cols[0]), int(cols[-1]) + 1
+    row, col = origin
+    return FoundObject(
+        # A copy: a view would keep the whole crop.
+        mask=mask[row0:row1, col0:col1].copy(),
+        bbox=(row + row0, col + col0, row + row1, col + col1),
+        score=score,
+    )

@@ -1,0 +1,136 @@
+"""Embeddings that are kept, so that an image is encoded once."""
+
+from __future__ import annotations
+
+import operator
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from threading import Lock
+
+from napari_sam3.core.errors import ModelError
+from napari_sam3.core.prediction import Embedding
+
+__all__ = ["EmbeddingCache"]
+
+
+class EmbeddingCache:
+    """Keeps the embeddings that were used last, up to a number of bytes.
+
+    The newest entry always stays, also if it alone is larger than the budget: the
+    plane that the user is working on must not be encoded again for every click.
+    Safe to use from any thread.
+
+    Parameters
+    ----------
+    budget : int, optional
+        Bytes that the entries may hold together, by default 2 GiB.
+
+    Raises
+    ------
+    ModelError
+        If the budget is no whole number, or negative.
+
+    Examples
+    --------
+    >>> cache = EmbeddingCache(budget=100)
+    >>> for name in ("a", "b", "c"):
+    ...     cache.put(name, Embedding(None, (4, 4), "nano", nbytes=40))
+    >>> cache.keys(), cache.nbytes
+    (('b', 'c'), 80)
+    """
+
+    def __init__(self, budget: int = 2 * 2**30) -> None:
+        self._lock = Lock()
+        self._entries: OrderedDict[Hashable, Embedding] = OrderedDict()
+        self._nbytes = 0
+        self._budget = _checked_budget(budget)
+
+    @property
+    def budget(self) -> int:
+        """Bytes that the entries may hold together; a lower one evicts at once."""
+        return self._budget
+
+    @budget.setter
+    def budget(self, budget: int) -> None:
+        checked = _checked_budget(budget)
+        with self._lock:
+            self._budget = checked
+            self._shrink()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the entries hold together."""
+        return self._nbytes
+
+    def __len__(self) -> int:
+        """Return how many entries there are."""
+        return len(self._entries)
+
+    def keys(self) -> tuple[Hashable, ...]:
+        """Return the keys, the one whose turn to go is next first."""
+        with self._lock:
+            return tuple(self._entries)
+
+    def get(self, key: Hashable) -> Embedding | None:
+        """Return an entry, which counts as using it, or None if it is not there."""
+        with self._lock:
+            embedding = self._entries.get(key)
+            if embedding is not None:
+                self._entries.move_to_end(key)
+            return embedding
+
+    def put(self, key: Hashable, embedding: Embedding) -> None:
+        """Keep an embedding, in the place of an earlier one with the same key."""
+        with self._lock:
+            self._drop(key)
+            self._entries[key] = embedding
+            self._nbytes += embedding.nbytes
+            self._shrink()
+
+    def evict(self, match: Callable[[Hashable], bool]) -> int:
+        """Drop the entries whose keys match.
+
+        Parameters
+        ----------
+        match : callable
+            Gets a key, tells whether its entry goes.
+
+        Returns
+        -------
+        int
+            Bytes that were freed.
+        """
+        # Without the lock: a match that asks the cache would wait for itself.
+        going = [key for key in self.keys() if match(key)]
+        with self._lock:
+            return sum(self._drop(key) for key in going)
+
+    def clear(self) -> int:
+        """Drop all entries, and return the bytes that were freed."""
+        with self._lock:
+            return sum(self._drop(key) for key in tuple(self._entries))
+
+    def _drop(self, key: Hashable) -> int:
+        """Return the bytes freed, 0 if there is no such entry. Wants the lock."""
+        embedding = self._entries.pop(key, None)
+        freed = 0 if embedding is None else embedding.nbytes
+        self._nbytes -= freed
+        return freed
+
+    def _shrink(self) -> None:
+        """Bring the entries below the budget, the newest aside. Wants the lock."""
+        while self._nbytes > self._budget and len(self._entries) > 1:
+            self._drop(next(iter(self._entries)))
+
+
+def _checked_budget(budget: int) -> int:
+    try:
+        number = operator.index(budget)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise ModelError(
+            f"The cache's budget is {budget!r}; give a whole number of bytes, such as "
+            "2 * 2**30, or 0 to keep one image only."
+        )
+    return number
