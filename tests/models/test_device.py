@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
 import pytest
 import torch
 
-from napari_sam3.core.errors import ModelError
-from napari_sam3.models.device import resolve_device, resolve_dtype
+from napari_sam3.core.errors import MemoryFullError, ModelError
+from napari_sam3.models.device import (
+    free_memory,
+    is_out_of_memory,
+    resolve_device,
+    resolve_dtype,
+)
 
 
 @pytest.fixture
@@ -91,3 +103,113 @@ def test_the_default_dtype_is_float32():
 def test_other_dtypes_are_refused(wanted):
     with pytest.raises(ModelError, match="no dtype of the models; give 'auto', 'float"):
         resolve_dtype(wanted)
+
+
+# ---- memory -----------------------------------------------------------------
+
+CPU_LINUX = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
+CPU_WINDOWS = "DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+        MemoryFullError("The graphics card is full; use the CPU."),
+        torch.OutOfMemoryError("Allocation on device"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
+        RuntimeError(f"[enforce fail at alloc_cpu.cpp:118] err == 0. {CPU_LINUX}"),
+        RuntimeError(f"[enforce fail at alloc_cpu.cpp:118] {CPU_WINDOWS}"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9 GB"),
+        RuntimeError("Invalid buffer size: 20.00 GB"),
+    ],
+    ids=str,
+)
+def test_a_shortage_of_memory_is_recognised(error):
+    assert is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
+        ValueError("out of memory"),
+        FileNotFoundError(errno.ENOENT, "No such file"),
+        ModelError("The model's memory is out of date; update it."),
+        KeyboardInterrupt(),
+    ],
+    ids=repr,
+)
+def test_other_errors_are_no_shortage(error):
+    assert not is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [
+        lambda: torch.empty(1 << 60, dtype=torch.uint8),
+        lambda: np.empty(1 << 60, np.uint8),
+        lambda: bytearray(1 << 60),
+    ],
+    ids=["torch", "numpy", "python"],
+)
+def test_what_is_raised_for_too_large_an_array_is_recognised(allocate):
+    with pytest.raises((RuntimeError, MemoryError)) as raised:
+        allocate()
+    assert is_out_of_memory(raised.value)
+
+
+def test_memory_is_asked_after_without_importing_torch():
+    code = (
+        "import sys\n"
+        "from napari_sam3.models.device import free_memory, is_out_of_memory\n"
+        "assert is_out_of_memory(RuntimeError('CUDA out of memory'))\n"
+        "assert not is_out_of_memory(RuntimeError('else'))\n"
+        "free_memory('cuda')\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("there", "device", "emptied"),
+    [
+        ({"cuda": 1}, "cuda", ["cuda"]),
+        ({"cuda": 2}, torch.device("cuda", 1), ["cuda"]),
+        ({"mps": True}, "mps", ["mps"]),
+        ({"cuda": 1, "mps": True}, "cpu", []),
+        ({}, "cuda", []),
+        ({}, "mps", []),
+    ],
+)
+def test_the_devices_cache_is_emptied(machine, monkeypatch, there, device, emptied):
+    machine(**there)
+    seen = []
+    for kind in ("cuda", "mps"):
+        monkeypatch.setattr(
+            getattr(torch, kind), "empty_cache", lambda kind=kind: seen.append(kind)
+        )
+    free_memory(device)
+    assert seen == emptied
+
+
+def test_a_core_is_left_to_the_window_on_that_thread_alone(monkeypatch):
+    from napari_sam3.models import device
+
+    monkeypatch.setattr(device.os, "cpu_count", lambda: 3)
+    before = torch.get_num_threads()
+    seen: list[int] = []
+
+    def work():
+        for threads, place in ((8, "cpu"), (8, "cuda"), (1, torch.device("cpu"))):
+            torch.set_num_threads(threads)
+            device.leave_a_core(place)
+            seen.append(torch.get_num_threads())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [2, 8, 1]
+    assert torch.get_num_threads() == before

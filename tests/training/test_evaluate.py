@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from napari_sam3.core.prediction import Embedding, Prediction
+from napari_sam3.core.tracker import no_report
 from training import evaluate
 from training.data import LabelledImage, load_split
 from training.evaluate import (
@@ -166,7 +167,7 @@ class Oracle:
         self.labels, self.shift = labels, shift
         self.asked = 0
 
-    def embed(self, images):
+    def embed(self, images, *, report=no_report):
         return [Embedding(None, image.shape[:2], "oracle", 0) for image in images]
 
     def predict(self, embedding, prompts, *, multimask):

@@ -1,17 +1,33 @@
-"""Where a network runs and in which number format."""
+"""Where a network runs, in which number format, and when memory runs out there."""
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+import sys
 from typing import TYPE_CHECKING
 
-from napari_sam3.core.errors import ModelError
+from napari_sam3.core.errors import MemoryFullError, ModelError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["resolve_device", "resolve_dtype"]
+__all__ = [
+    "free_memory",
+    "is_out_of_memory",
+    "leave_a_core",
+    "resolve_device",
+    "resolve_dtype",
+]
 
 _DTYPES = ("float32", "bfloat16", "float16")
+
+#: What torch says where memory runs out, besides its own type of error: CUDA,
+#: cuBLAS and cuDNN, MPS, and the CPU's allocator on each system.
+_SHORTAGE = re.compile(
+    "out of memory|allocate memory|not enough memory|ALLOC_FAILED|Invalid buffer size"
+)
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
@@ -90,3 +106,76 @@ def resolve_dtype(dtype: str | torch.dtype = "auto") -> torch.dtype:
         )
     chosen: torch.dtype = getattr(torch, name)
     return chosen
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, on a device or in the machine.
+
+    Parameters
+    ----------
+    error : BaseException
+        From torch, NumPy, Python or the system; torch is not imported for it.
+
+    Returns
+    -------
+    bool
+        True where the same work may succeed with less at once, or elsewhere.
+
+    Examples
+    --------
+    >>> is_out_of_memory(MemoryError())
+    True
+    >>> is_out_of_memory(RuntimeError("shapes do not match"))
+    False
+    """
+    if isinstance(error, MemoryError | MemoryFullError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    # torch's own type is a RuntimeError, and without torch there is none of it.
+    return isinstance(error, RuntimeError) and (
+        isinstance(error, getattr(sys.modules.get("torch"), "OutOfMemoryError", ()))
+        or _SHORTAGE.search(str(error)) is not None
+    )
+
+
+def leave_a_core(device: str | torch.device = "cpu") -> None:
+    """Have torch compute on one core less than there are, on this thread.
+
+    The threads of one computation wait for each other. If a window is drawn on one
+    of their cores, all of them wait for the window, many times in each layer of a
+    network.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        Nothing is done for others than the CPU, nor if fewer threads are set already.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or str(device) != "cpu":
+        return
+    spare = max(1, (os.cpu_count() or 1) - 1)
+    if torch.get_num_threads() > spare:
+        torch.set_num_threads(spare)
+
+
+def free_memory(device: str | torch.device = "cpu") -> None:
+    """Give back what nobody holds any more, before work is tried again.
+
+    An exception keeps the arrays of every function that it came through: call this
+    after its ``except`` clause, not in it. Python's cyclic garbage is left alone:
+    it may hold windows, which no other thread than theirs may destroy.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        Whose cache is emptied. torch is not imported for it.
+    """
+    torch = sys.modules.get("torch")
+    kind = str(device).partition(":")[0]
+    if torch is None:
+        return
+    if kind == "cuda" and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif kind == "mps" and torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -145,6 +145,68 @@ def test_threads_get_the_same_answers(tracker):
             np.testing.assert_allclose(one.low_res, other.low_res, atol=1e-4)
 
 
+# ---- progress and cancelling ------------------------------------------------
+
+
+class CancelledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_progress_is_told_between_the_encoders_blocks(tracker, count):
+    seen = []
+    tracker.embed(
+        [noise(60, 40)] * count, report=lambda done, total: seen.append((done, total))
+    )
+    done, totals = zip(*seen)
+    assert set(totals) == {16 * count}
+    assert list(done) == sorted(done)
+    assert (done[0], done[-1]) == (0, 16 * count)
+    # Every block of every batch of four, besides a start for each image.
+    assert len(seen) == count + 16 * -(-count // 4)
+
+
+def test_telling_progress_changes_no_bit(tracker):
+    images = [noise(60, 40), noise(90, 30)]
+    silent = tracker.embed(images)
+    for one, other in zip(silent, tracker.embed(images, report=lambda *_: None)):
+        assert torch.equal(tracker.image_embedding(one), tracker.image_embedding(other))
+        assert torch.equal(one.features.whole.fine, other.features.whole.fine)
+
+
+@pytest.mark.parametrize("last", [0, 1, 9, 32])
+def test_what_the_report_raises_ends_the_encoding(tracker, last):
+    image, seen = noise(60, 40), []
+    (before,) = tracker.embed([image])
+
+    def report(done, total):
+        seen.append(done)
+        if done >= last:
+            raise CancelledError
+
+    with pytest.raises(CancelledError):
+        tracker.embed([image, image], report=report)
+    assert len([done for done in seen if done >= last]) == 1
+    # The tracker goes on as if it had not been asked.
+    (after,) = tracker.embed([image])
+    assert torch.equal(tracker.image_embedding(before), tracker.image_embedding(after))
+    assert not torch.is_inference_mode_enabled()
+
+
+def test_it_can_be_built_and_asked_on_other_threads(weights):
+    image = noise(90, 120)
+
+    def work(_):
+        tracker = NanoTracker.load(weights)
+        (embedding,) = tracker.embed([image])
+        return tracker.predict(embedding, [CLICK], multimask=True)[0]
+
+    expected = work(None)
+    with ThreadPoolExecutor(2) as pool:
+        for answers in pool.map(work, range(4)):
+            assert all(same(*pair) for pair in zip(expected, answers, strict=True))
+
+
 # ---- predictions ------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ that training can start from it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -160,13 +161,17 @@ class Encoder(nn.Module):
                 channels = stage.channels
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, pixels: Tensor) -> list[Tensor]:
+    def forward(
+        self, pixels: Tensor, *, between: Callable[[], object] | None = None
+    ) -> list[Tensor]:
         """Encode a batch.
 
         Parameters
         ----------
         pixels : Tensor of shape (B, 3, H, W)
             RGB, 0 to 255; H and W are multiples of 32.
+        between : callable, optional
+            Called after each of the `blocks`; an exception in it ends the work.
 
         Returns
         -------
@@ -179,6 +184,8 @@ class Encoder(nn.Module):
             x = block(x)
             if index in _TAP_BLOCKS:
                 taps.append(x)
+            if between is not None:
+                between()
         return taps
 
 

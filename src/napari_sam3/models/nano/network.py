@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -188,9 +189,11 @@ class NanoNet(nn.Module):
         self.pyramid = Pyramid()
         self.decoder = Decoder()
 
-    def embed(self, pixels: Tensor) -> Features:
-        """Encode RGB windows of shape (B, 3, H, W), 0 to 255."""
-        taps = self.encoder(pixels)
+    def embed(
+        self, pixels: Tensor, *, between: Callable[[], object] | None = None
+    ) -> Features:
+        """Encode RGB windows of shape (B, 3, H, W), 0 to 255; see `Encoder.forward`."""
+        taps = self.encoder(pixels, between=between)
         return Features(taps[0], self.pyramid(taps[1:]))
 
     def decode(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from napari_sam3.core.image import check_rgb
 from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.search import WindowPrompt, WindowSearch, earlier_mask
+from napari_sam3.core.tracker import Report, no_report
 from napari_sam3.core.windows import Window
 from napari_sam3.models.nano.network import Features, NanoNet
 from napari_sam3.models.nano.prompts import PromptTensors
@@ -147,18 +149,28 @@ class NanoTracker:
         """Side of the windows, in network pixels."""
         return WINDOW_SIZE
 
-    def embed(self, images: Sequence[NDArray[np.uint8]]) -> list[Embedding]:
+    def embed(
+        self, images: Sequence[NDArray[np.uint8]], *, report: Report = no_report
+    ) -> list[Embedding]:
         """Compute whole views; see `Tracker.embed`."""
-        checked = [check_rgb(image) for image in images]
+        progress = _Progress(report, len(images), len(self.network.encoder.blocks))
+        checked = []
+        for image in images:
+            progress.tell()
+            checked.append(check_rgb(image))
         embeddings = []
         for start in range(0, len(checked), _EMBED_BATCH):
             part = checked[start : start + _EMBED_BATCH]
             pixels = [
                 Window(0, 0, *image.shape[:2]).read(image, WHOLE_SIZE) for image in part
             ]
-            features = self._encode(np.stack(pixels))
+            features = self._encode(
+                np.stack(pixels), between=partial(progress.advance, len(part))
+            )
             for index, image in enumerate(part):
-                one = features.repeat(torch.tensor([index], device=self._device))
+                one = features
+                if len(part) > 1:
+                    one = features.repeat(torch.tensor([index], device=self._device))
                 nbytes = sum(t.nbytes for t in (one.fine, *one.levels)) + image.nbytes
                 embeddings.append(
                     Embedding(
@@ -227,10 +239,15 @@ class NanoTracker:
         logits, scores = self._decode(features.whole, [placed], WHOLE_SIZE)
         return distinct(candidates(window, logits[0], scores[0]), count)
 
-    def _encode(self, pixels: NDArray[np.uint8]) -> Features:
+    def _encode(
+        self,
+        pixels: NDArray[np.uint8],
+        *,
+        between: Callable[[], object] | None = None,
+    ) -> Features:
         batch = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2).float()
         with torch.inference_mode(), self._precision():
-            return self.network.embed(batch)
+            return self.network.embed(batch, between=between)
 
     def _decode(
         self, features: Features, prompts: Sequence[WindowPrompt], size: int
@@ -246,6 +263,21 @@ class NanoTracker:
             dtype=self._dtype if self._dtype != torch.float32 else torch.bfloat16,
             enabled=self._dtype != torch.float32,
         )
+
+
+class _Progress:
+    """Counts blocks of the encoder, each once per image."""
+
+    def __init__(self, report: Report, images: int, blocks: int) -> None:
+        self._report = report
+        self._done, self._total = 0, images * blocks
+
+    def tell(self) -> None:
+        self._report(self._done, self._total)
+
+    def advance(self, images: int) -> None:
+        self._done += images
+        self.tell()
 
 
 def _hash_weights(network: NanoNet) -> str:
