@@ -1,0 +1,1 @@
+"""napari without Qt: layers, planes, sessions; all on the viewer's model."""

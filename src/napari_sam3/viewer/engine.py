@@ -1,0 +1,283 @@
+"""What all sessions of the process share: the thread, the models, the embeddings."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Hashable, MutableMapping
+from dataclasses import dataclass
+from functools import cache, partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from napari_sam3.core.dialogue import Step, Turn
+from napari_sam3.core.embeddings import EmbeddingCache
+from napari_sam3.core.errors import MemoryFullError
+from napari_sam3.core.prediction import Embedding
+from napari_sam3.core.tracker import Tracker
+from napari_sam3.models.build import build_tracker
+from napari_sam3.models.catalog import DEFAULT_MODEL
+from napari_sam3.models.device import (
+    free_memory,
+    is_out_of_memory,
+    leave_a_core,
+)
+from napari_sam3.models.loading import load_torch_libraries
+from napari_sam3.models.warmup import warm_up
+from napari_sam3.viewer.inference import InferenceThread, News
+from napari_sam3.viewer.recent import Recent, Under
+
+if TYPE_CHECKING:
+    from napari_sam3.viewer.planes import PlaneKey, PlaneSource
+
+__all__ = ["Engine", "ModelChoice", "Tell", "shared_engine"]
+
+#: Takes what a job says about itself, and ends it when nobody wants it any more.
+Tell = Callable[[News], None]
+
+#: Models that stay loaded, the last ones used: going back and forth is immediate.
+_MODELS_KEPT = 2
+#: Bytes of answers that stay known, so that the next click needs one prediction.
+_TURNS_BUDGET = 2**28
+#: Bytes of answers of the many-objects mode: those of thousands of cells, so that
+#: clean-up and a further click need not ask for them again.
+_OBJECTS_BUDGET = 2**28
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model is wanted, and where it shall run.
+
+    Parameters
+    ----------
+    model : str
+        Catalog id or path of a weights file.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    """
+
+    model: str = DEFAULT_MODEL
+    device: str = "auto"
+
+    @property
+    def name(self) -> str:
+        """What people call it: the id, or the file's name."""
+        return os.path.basename(self.model)  # noqa: PTH119 - ids are no paths
+
+
+class _PlaneVersion(NamedTuple):
+    """What an embedding is of, and by which model."""
+
+    plane: PlaneKey
+    version: Hashable
+    fingerprint: str
+
+
+def _key(key: Hashable) -> _PlaneVersion:
+    assert isinstance(key, _PlaneVersion)
+    return key
+
+
+class Engine:
+    """The inference thread with what it works on.
+
+    Methods whose docstring says so run on that thread only; the others may be
+    called from anywhere.
+
+    Parameters
+    ----------
+    build : callable, optional
+        As `build_tracker`; called with the keywords ``model`` and ``device``.
+    budget : int, optional
+        Bytes that embeddings may hold.
+    """
+
+    def __init__(
+        self,
+        build: Callable[..., Tracker] = build_tracker,
+        *,
+        budget: int = 2 * 2**30,
+    ) -> None:
+        self.thread = InferenceThread()
+        self.cache = EmbeddingCache(budget)
+        self._build = build
+        self._trackers = Recent(_MODELS_KEPT)
+        self._turns = Recent(_TURNS_BUDGET, lambda turn: turn.nbytes)
+        self._objects = Recent(_OBJECTS_BUDGET, lambda one: one.logits.nbytes)
+        self._versions: dict[PlaneKey, tuple[int, Hashable]] = {}
+        self._losses: Counter[UUID] = Counter()
+        self._lost: SimpleQueue[UUID] = SimpleQueue()
+
+    def tracker(self, choice: ModelChoice, tell: Tell) -> Tracker:
+        """Return a loaded model; load it first if need be. Runs on the thread."""
+        tracker: Tracker | None = self._trackers.get(choice)
+        if tracker is None:
+            tracker = self.sparing(partial(self._load, choice, tell), choice, tell)
+            self._trackers[choice] = tracker
+        return tracker
+
+    def _load(self, choice: ModelChoice, tell: Tell) -> Tracker:
+        tell(News(f"loading {choice.name}…"))
+        load_torch_libraries()
+        tracker = self._build(model=choice.model, device=choice.device)
+        tell(News(f"warming up {choice.name}…"))
+        # scikit-image takes a quarter of a second when it is first used: for the
+        # clean-up here, for the colours of Labels layers in napari.
+        import skimage.color  # noqa: F401
+
+        from napari_sam3.core import cleanup  # noqa: F401
+
+        leave_a_core(tracker.device)
+        warm_up(tracker)
+        return tracker
+
+    def embedding(
+        self, tracker: Tracker, source: PlaneSource, tell: Tell
+    ) -> tuple[Hashable, Embedding]:
+        """Return a plane's embedding, computed if it is not known or the data changed.
+
+        Runs on the thread.
+
+        Returns
+        -------
+        key : hashable
+            Of this plane's pixels and this model.
+        embedding : Embedding
+            Of the plane.
+        """
+        self._clear_up()
+        layer_id = source.key.layer_id
+        losses = self._losses[layer_id]
+        key = _PlaneVersion(source.key, self._version(source), tracker.fingerprint)
+        embedding = self.cache.get(key)
+        if embedding is None:
+            tell(News("reading…"))
+            pixels = source.read()
+
+            def report(done: int, total: int) -> None:
+                tell(News("encoding…", done, total))
+
+            report(0, 0)
+            embedding = self.sparing(
+                lambda: tracker.embed([pixels], report=report)[0], tracker, tell
+            )
+            self.cache.put(key, embedding)
+            if self._losses[layer_id] != losses:  # meanwhile
+                self.cache.evict(lambda one: one == key)
+        return key, embedding
+
+    def turns(self, key: Hashable) -> MutableMapping[tuple[Step, ...], Turn]:
+        """Return the known answers for an embedding's key. For the thread."""
+        return Under(self._turns, key)
+
+    def objects(self, key: Hashable) -> MutableMapping[Any, Any]:
+        """Return the known single objects for an embedding's key. For the thread."""
+        return Under(self._objects, key)
+
+    def sparing(
+        self,
+        compute: Callable[[], _Value],
+        tracker: Tracker | ModelChoice,
+        tell: Tell,
+        key: Hashable = None,
+    ) -> _Value:
+        """Compute; if memory is full, free the embeddings and try once more.
+
+        Runs on the thread.
+
+        Parameters
+        ----------
+        compute : callable
+            The work.
+        tracker : Tracker or ModelChoice
+            Who does it, or will when it is loaded; other models go then, too.
+        tell : callable
+            Takes `News`.
+        key : hashable, optional
+            Of the embedding that it needs; the others go first.
+
+        Raises
+        ------
+        MemoryFullError
+            If it is full all the same.
+        """
+        try:
+            return compute()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        freed = self._free(tracker, but=key)
+        tell(News(f"memory was full: freed {freed / 2**20:.0f} MB, trying again…"))
+        try:
+            return compute()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Not in there: the error holds what filled the memory.
+        self._free(tracker)
+        what = "this image"
+        if isinstance(tracker, ModelChoice):
+            what = tracker.name
+        raise MemoryFullError(
+            f"The memory (device {str(tracker.device)!r}) is too small for {what}, "
+            "even with all embeddings freed; choose a smaller model, the device 'cpu', "
+            "or close other programs."
+        )
+
+    def forget_layer(self, layer_id: UUID) -> None:
+        """Free what is known about a layer that went away or got other data."""
+        self._losses[layer_id] += 1
+        self._lost.put(layer_id)
+        self.cache.evict(lambda key: _key(key).plane.layer_id == layer_id)
+
+    def _clear_up(self) -> None:
+        """Forget answers about layers that are gone. Runs on the thread."""
+        lost = set()
+        while not self._lost.empty():
+            lost.add(self._lost.get())
+        for plane in [plane for plane in self._versions if plane.layer_id in lost]:
+            del self._versions[plane]
+        for known in (self._turns, self._objects):
+            for key in [key for key in known if key[0].plane.layer_id in lost]:
+                del known[key]
+
+    def _free(self, tracker: Tracker | ModelChoice, but: Hashable = None) -> int:
+        freed = self.cache.evict(lambda key: key != but)
+        self._turns.clear()
+        devices = [tracker.device]
+        for choice in [c for c in self._trackers if self._trackers[c] is not tracker]:
+            del self._trackers[choice]
+        if isinstance(tracker, ModelChoice):
+            devices = ["cuda", "mps"]
+        for device in devices:
+            free_memory(device)
+        return freed
+
+    def _version(self, source: PlaneSource) -> Hashable:
+        """Tell a plane's contents from what they were, hashing them only if need be.
+
+        A new stamp says that the layer was drawn anew: another plane, or other
+        pixels. Lazy arrays are not read for that, as it may take long.
+        """
+        known = self._versions.get(source.key)
+        if known is not None and known[0] == source.stamp:
+            return known[1]
+        checksum = source.checksum()
+        version = ("stamp", source.stamp) if checksum is None else ("sum", checksum)
+        if known is not None and known[1] != version:
+            self.cache.evict(
+                lambda key: (
+                    _key(key).plane == source.key and _key(key).version != version
+                )
+            )
+        self._versions[source.key] = (source.stamp, version)
+        return version
+
+
+@cache
+def shared_engine() -> Engine:
+    """Return the one engine of this process, made when first asked for."""
+    return Engine()

@@ -1,0 +1,302 @@
+"""The one thread on which models are loaded and asked, and the way to it and back.
+
+Every session has a `Lane`. What a user does quickly replaces what waits in the
+lane; what runs goes on, unless it is about something else. Answers wait in the
+lane's outbox until the main thread fetches them: nothing here calls back into
+napari or Qt, so a viewer may vanish at any time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+
+__all__ = ["Cancelled", "InferenceThread", "Job", "Lane", "News", "Outcome"]
+
+#: How long the interpreter waits at its end for a block that is being computed.
+_FAREWELL_SECONDS = 10.0
+
+
+class Cancelled(BaseException):
+    """Raised inside a job that nobody waits for any more.
+
+    Not an `Exception`, so that no handler of errors on the way takes it for one.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a running job says about itself.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``"encoding…"``.
+    done, total : int
+        Progress; a total of 0 says that it is not known.
+    gives_way : bool
+        Whether the job ends here if a newer request waits: what it did so far is
+        kept, what it would do next may not be wanted any more.
+    """
+
+    text: str
+    done: int = 0
+    total: int = 0
+    gives_way: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """Something to compute on the inference thread.
+
+    Parameters
+    ----------
+    work : callable
+        Called with a function that takes `News` and raises `Cancelled` when the
+        job is no longer wanted. It must hold no viewer, layer or widget.
+    context : hashable
+        What the job is about, such as plane and model. A newer job about the
+        same lets it end, as its by-products are useful; another context
+        cancels it.
+    is_request : bool
+        Whether only the newest of these is wanted; others wait in a queue.
+    """
+
+    work: Callable[[Callable[[News], None]], Any]
+    context: Hashable = None
+    is_request: bool = True
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """How a job ended: a value or an error, or neither if it was cancelled.
+
+    Parameters
+    ----------
+    ticket : int
+        Of the job.
+    value : object
+        What it returned.
+    error : Exception, optional
+        What it raised.
+    was_cancelled : bool
+        Whether it was given up.
+    """
+
+    ticket: int
+    value: Any = None
+    error: Exception | None = None
+    was_cancelled: bool = False
+
+
+class Lane:
+    """One session's way to the thread: at most one request waits, the newest.
+
+    All methods may be called from any thread; a session calls them from the
+    main one.
+
+    Parameters
+    ----------
+    thread : InferenceThread
+        Shared by all lanes.
+    """
+
+    def __init__(self, thread: InferenceThread) -> None:
+        self._thread = thread
+        self._lock = threading.Lock()
+        self._tickets = 0
+        self._request: tuple[int, Job] | None = None
+        self._queue: deque[tuple[int, Job]] = deque()
+        self._running: tuple[int, Job] | None = None
+        self._outbox: SimpleQueue[tuple[int, News | Outcome]] = SimpleQueue()
+        self._open = 0
+        self._closed = False
+
+    @property
+    def pending(self) -> int:
+        """Jobs whose outcomes have not been fetched; cancelled ones included."""
+        with self._lock:
+            return self._open
+
+    def submit(self, job: Job) -> int:
+        """Hand a job in.
+
+        Parameters
+        ----------
+        job : Job
+            A request replaces the one that waits, whose outcome is "cancelled".
+
+        Returns
+        -------
+        int
+            Its ticket: later jobs have higher ones.
+        """
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("This lane is closed; open a new one.")
+            self._tickets += 1
+            self._open += 1
+            entry = (self._tickets, job)
+            if job.is_request:
+                self._drop_waiting()
+                self._request = entry
+                running = self._running
+                if (
+                    running is not None
+                    and running[1].is_request
+                    and running[1].context != job.context
+                ):
+                    running[1].cancelled.set()
+            else:
+                self._queue.append(entry)
+        self._thread.wake(self)
+        return entry[0]
+
+    def drop_request(self) -> None:
+        """Give up the request that runs or waits; other jobs go on."""
+        with self._lock:
+            self._drop_waiting()
+            if self._running is not None and self._running[1].is_request:
+                self._running[1].cancelled.set()
+
+    def cancel(self) -> None:
+        """Give up everything that runs or waits."""
+        with self._lock:
+            self._drop_waiting()
+            for ticket, _ in self._queue:
+                self._put(ticket, Outcome(ticket, was_cancelled=True))
+            self._queue.clear()
+            if self._running is not None:
+                self._running[1].cancelled.set()
+
+    def close(self) -> None:
+        """Cancel, and take no more jobs. Idempotent."""
+        self.cancel()
+        with self._lock:
+            self._closed = True
+
+    def fetch(self, timeout: float | None = 0.0) -> tuple[int, News | Outcome] | None:
+        """Return the next news or outcome with its ticket.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait for one; None for ever, 0 not at all.
+
+        Returns
+        -------
+        tuple of int and News or Outcome, or None
+            None if nothing came.
+        """
+        try:
+            item = (
+                self._outbox.get_nowait()
+                if timeout == 0
+                else self._outbox.get(timeout=timeout)
+            )
+        except Empty:
+            return None
+        if isinstance(item[1], Outcome):
+            with self._lock:
+                self._open -= 1
+        return item
+
+    def run_next(self) -> bool:
+        """Run one waiting job; called by the thread. False if there is none."""
+        with self._lock:
+            # A click before anything that takes its time.
+            if self._request is not None:
+                entry, self._request = self._request, None
+            elif self._queue:
+                entry = self._queue.popleft()
+            else:
+                return False
+            self._running = entry
+        outcome = self._run(*entry)
+        with self._lock:
+            self._running = None
+            self._put(entry[0], outcome)
+        return True
+
+    def _run(self, ticket: int, job: Job) -> Outcome:
+        def tell(news: News) -> None:
+            if job.cancelled.is_set() or (news.gives_way and self._request is not None):
+                raise Cancelled
+            self._outbox.put((ticket, news))
+
+        try:
+            if job.cancelled.is_set():
+                raise Cancelled
+            return Outcome(ticket, job.work(tell))
+        except Cancelled:
+            return Outcome(ticket, was_cancelled=True)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the user hears of it
+            # Frames hold images and embeddings, and the outcome lives on.
+            return Outcome(ticket, error=error.with_traceback(None))
+
+    def _drop_waiting(self) -> None:
+        if self._request is not None:
+            ticket = self._request[0]
+            self._put(ticket, Outcome(ticket, was_cancelled=True))
+            self._request = None
+
+    def _put(self, ticket: int, outcome: Outcome) -> None:
+        self._outbox.put((ticket, outcome))
+
+
+class InferenceThread:
+    """Runs the jobs of all lanes, one at a time, on a thread that stays.
+
+    A thread of its own per prediction would set torch up anew each time. It
+    starts with the first job and lives until the process ends; then the running
+    job is cancelled and waited for, as torch must not be cut off in the middle.
+    """
+
+    def __init__(self) -> None:
+        self._ready: SimpleQueue[Lane | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._lane: Lane | None = None
+
+    def lane(self) -> Lane:
+        """Open a lane."""
+        return Lane(self)
+
+    def wake(self, lane: Lane) -> None:
+        """Tell that a lane has a job."""
+        with self._lock:
+            if self._thread is None:
+                # A daemon, or a script without a window would never end.
+                self._thread = threading.Thread(
+                    target=self._work, name="napari-sam3 inference", daemon=True
+                )
+                self._thread.start()
+                atexit.register(self.stop)
+        self._ready.put(lane)
+
+    def stop(self) -> None:
+        """Cancel what runs and end the thread. Idempotent."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            lane = self._lane
+        if thread is None:
+            return
+        atexit.unregister(self.stop)
+        if lane is not None:
+            lane.cancel()
+        self._ready.put(None)
+        thread.join(_FAREWELL_SECONDS)
+
+    def _work(self) -> None:
+        while (lane := self._ready.get()) is not None:
+            self._lane = lane
+            # One job per wake-up: lanes take turns.
+            lane.run_next()
+            self._lane = None
+            del lane

@@ -1,0 +1,240 @@
+"""What a session works on and how: layers, model, settings, and what there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Points, Shapes
+
+from napari_sam3.core.errors import StateError
+from napari_sam3.core.marks import Mark
+from napari_sam3.viewer.bench import Bench
+from napari_sam3.viewer.cleanup import Cleanup
+from napari_sam3.viewer.engine import ModelChoice
+from napari_sam3.viewer.follower import real
+from napari_sam3.viewer.history import Draft
+from napari_sam3.viewer.labels import Overlap
+from napari_sam3.viewer.polarity import polarity_of, set_polarity
+from napari_sam3.viewer.preview import Preview
+from napari_sam3.viewer.scanning import scan_ids
+from napari_sam3.viewer.status import Status
+
+__all__ = ["MODES", "Workspace"]
+
+MODES = ("one", "many")
+
+
+class Workspace:
+    """The state of a session: everything that can be looked up and set.
+
+    Parameters
+    ----------
+    bench : Bench
+        Which does the work.
+    """
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    # What it works on
+
+    @property
+    def viewer(self) -> ViewerModel:
+        """The viewer.
+
+        Raises
+        ------
+        StateError
+            If it is gone.
+        """
+        viewer = self._bench.viewer
+        if viewer is None:
+            raise StateError("The viewer of this session is gone; attach to another.")
+        return viewer
+
+    @property
+    def image(self) -> Image | None:
+        """The image that is segmented; at first the selected or topmost one."""
+        return self._bench.follower.image
+
+    @image.setter
+    def image(self, layer: Image | None) -> None:
+        self._check_open()
+        self._bench.follower.image = layer
+        if layer is not None:
+            self._bench.visit()
+        else:
+            self._bench.script.leave_image()
+
+    @property
+    def points(self) -> Points | None:
+        """The layer whose points are prompts; None makes a new one when needed."""
+        return self._bench.drafting.points
+
+    @points.setter
+    def points(self, layer: Points | None) -> None:
+        self._check_open()
+        self._bench.drafting.points = layer
+        self._echo_layer("points", layer)
+
+    @property
+    def shapes(self) -> Shapes | None:
+        """The layer whose shapes are prompts; None makes a new one when needed."""
+        return self._bench.drafting.shapes
+
+    @shapes.setter
+    def shapes(self, layer: Shapes | None) -> None:
+        self._check_open()
+        self._bench.drafting.shapes = layer
+        self._echo_layer("shapes", layer)
+
+    @property
+    def labels(self) -> Labels | None:
+        """The layer that objects are written to; None makes a new one when needed."""
+        return self._bench.results.labels
+
+    @labels.setter
+    def labels(self, layer: Labels | None) -> None:
+        self._check_open()
+        self._bench.results.labels = layer
+        if layer is None or not layer.multiscale:  # nothing is written to those
+            scan_ids(self._bench.asking, self._bench.results.ids)
+        self._echo_layer("labels", layer)
+
+    # How it works
+
+    @property
+    def model(self) -> str:
+        """Catalog id or weights file of the model."""
+        return self._bench.choice.model
+
+    @model.setter
+    def model(self, model: str) -> None:
+        self._choose(ModelChoice(str(model), self._bench.choice.device))
+        self._bench.script.add(f"s.model = {str(model)!r}")
+
+    @property
+    def device(self) -> str:
+        """Where the model runs: "auto", "cpu", "cuda" or "mps"."""
+        return self._bench.choice.device
+
+    @device.setter
+    def device(self, device: str) -> None:
+        self._choose(ModelChoice(self._bench.choice.model, str(device)))
+        self._bench.script.add(f"s.device = {str(device)!r}")
+
+    @property
+    def mode(self) -> str:
+        """Whether all prompts describe "one" object, or each its own: "many"."""
+        return self._bench.mode
+
+    @mode.setter
+    def mode(self, mode: str) -> None:
+        if mode not in MODES:
+            raise StateError(f"The mode is {mode!r}; give 'one' or 'many'.")
+        if mode != self._bench.mode:
+            if mode == "many" and self._bench.drafting.draft.label is not None:
+                self._bench.take_step(Draft())  # refining is about one object
+            self._bench.mode = mode
+            self._bench.script.add(f"s.mode = {mode!r}")
+            self._bench.refresh()
+
+    @property
+    def overlap(self) -> Overlap:
+        """Who gets pixels that belong to other objects already."""
+        return self._bench.results.overlap
+
+    @overlap.setter
+    def overlap(self, overlap: Overlap | str) -> None:
+        try:
+            self._bench.results.overlap = Overlap(overlap)
+        except ValueError:
+            names = ", ".join(repr(str(one)) for one in Overlap)
+            raise StateError(f"overlap is {overlap!r}; give one of {names}.") from None
+        self._bench.script.add(f"s.overlap = {str(self.overlap)!r}")
+        self._bench.changed.emit()
+
+    @property
+    def cleanup(self) -> Cleanup:
+        """What is done about holes and sprinkles; acts on the preview at once."""
+        return self._bench.cleanup
+
+    @cleanup.setter
+    def cleanup(self, cleanup: Cleanup) -> None:
+        if cleanup != self._bench.cleanup:
+            self._bench.cleanup = cleanup
+            self._bench.script.add(f"s.cleanup = napari_sam3.{cleanup!r}")
+            self._bench.refresh()
+
+    @property
+    def cache_budget(self) -> int:
+        """Bytes that embeddings may hold, of all sessions of the process."""
+        return self._bench.engine.cache.budget
+
+    @cache_budget.setter
+    def cache_budget(self, budget: int) -> None:
+        self._bench.engine.cache.budget = budget
+
+    # What there is
+
+    @property
+    def preview(self) -> Preview | None:
+        """The mask of the prompts, None if there is none (yet)."""
+        return self._bench.preview
+
+    @property
+    def status(self) -> Status:
+        """What is going on."""
+        return self._bench.asking.status
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is still to come."""
+        return self._bench.asking.busy
+
+    @property
+    def refining(self) -> int | None:
+        """Number of the object that is being refined, None for a new one."""
+        return self._bench.drafting.draft.label
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step on the shown plane to take back."""
+        key = self._bench.follower.key()
+        return key is not None and self._bench.history.last(key) is not None
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a step on the shown plane to take again."""
+        key = self._bench.follower.key()
+        return key is not None and self._bench.history.next(key) is not None
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """The prompts on the shown plane, in the order in which they came."""
+        return self._bench.drafting.draft.dialogue.marks
+
+    @property
+    def polarity(self) -> bool:
+        """Whether the next click is on the object (True) or on the background."""
+        points = self._bench.drafting.points
+        return True if points is None else polarity_of(points)
+
+    @polarity.setter
+    def polarity(self, positive: bool) -> None:
+        set_polarity(self._bench.drafting.ensure_points(), positive)
+        self._bench.changed.emit()
+
+    def _check_open(self) -> None:
+        if self._bench.is_closed:
+            raise StateError("This session is closed; attach to the viewer again.")
+
+    def _choose(self, choice: ModelChoice) -> None:
+        if choice != self._bench.choice:
+            self._bench.choice = choice
+            self._bench.refresh()
+
+    def _echo_layer(self, name: str, layer: Any) -> None:
+        value = "None" if layer is None else f"viewer.layers[{real(layer).name!r}]"
+        self._bench.echo(f"s.{name} = {value}")
