@@ -13,32 +13,46 @@ if TYPE_CHECKING:
         CheckpointError,
         FileError,
         ImageError,
+        LayerError,
+        MemoryFullError,
         ModelError,
         PromptError,
         Sam3Error,
         StateError,
     )
     from napari_sam3.core.image import to_rgb
+    from napari_sam3.core.marks import BoxMark, OutlineMark, PointMark
     from napari_sam3.core.prediction import Embedding, Prediction
     from napari_sam3.core.prompt import Prompt
     from napari_sam3.core.tracker import Tracker
     from napari_sam3.models.build import build_tracker
     from napari_sam3.predictor import SAM3InteractiveImagePredictor
+    from napari_sam3.viewer.cleanup import Cleanup
+    from napari_sam3.viewer.session import Session
+    from napari_sam3.widgets.attach import attach
 
 __all__ = [
+    "BoxMark",
     "CheckpointError",
+    "Cleanup",
     "Embedding",
     "FileError",
     "ImageError",
+    "LayerError",
+    "MemoryFullError",
     "ModelError",
+    "OutlineMark",
+    "PointMark",
     "Prediction",
     "Prompt",
     "PromptError",
     "SAM3InteractiveImagePredictor",
     "Sam3Error",
+    "Session",
     "StateError",
     "Tracker",
     "__version__",
+    "attach",
     "build_tracker",
     "to_rgb",
 ]
@@ -48,17 +62,23 @@ _HOMES = {
         "CheckpointError",
         "FileError",
         "ImageError",
+        "LayerError",
+        "MemoryFullError",
         "ModelError",
         "PromptError",
         "Sam3Error",
         "StateError",
     ),
     "core.image": ("to_rgb",),
+    "core.marks": ("BoxMark", "OutlineMark", "PointMark"),
     "core.prediction": ("Embedding", "Prediction"),
     "core.prompt": ("Prompt",),
     "core.tracker": ("Tracker",),
     "models.build": ("build_tracker",),
     "predictor": ("SAM3InteractiveImagePredictor",),
+    "viewer.cleanup": ("Cleanup",),
+    "viewer.session": ("Session",),
+    "widgets.attach": ("attach",),
 }
 _MODULE_OF = {name: home for home, names in _HOMES.items() for name in names}
 
