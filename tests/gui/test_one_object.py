@@ -128,6 +128,32 @@ def test_an_object_from_the_first_click_to_its_correction(desk):
     assert not labels.data.any()
 
 
+@both_slicings
+def test_a_click_is_taken_back_in_every_way(desk):
+    def select_and_delete() -> None:
+        points = desk.session.points
+        points.mode = "select"
+        points.selected_data = {0}
+        desk.press("Delete")
+        points.mode = "add"
+
+    desk.open()
+    for take_back in (
+        select_and_delete,
+        lambda: desk.press("U"),
+        lambda: desk.press("W"),
+    ):
+        desk.click((20, 40))
+        desk.settle()
+        assert desk.sees_preview((20, 44))
+        desk.viewer.scene.camera.zoom *= 0.95  # so that all is drawn anew
+        take_back()
+        desk.settle()
+        assert len(desk.session.points.data) == 0
+        assert desk.session.preview is None
+        assert not desk.sees_preview((20, 44))
+
+
 def test_objects_get_numbers_of_their_own(desk):
     desk.open()
     for place in ((12, 12), (12, 50), (50, 30)):

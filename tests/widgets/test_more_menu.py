@@ -70,6 +70,7 @@ def test_labels_are_written(panel, object_1, tmp_path, monkeypatch):
         f"{MODULE}.QFileDialog.getSaveFileName", lambda *_: (str(path), "")
     )
     run(panel, "Save labels and prompts…")
+    panel.session.wait(30)  # the window does not wait
     assert path.exists()
     assert len(list(tmp_path.iterdir())) == 2
 
