@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from colorsys import hls_to_rgb
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,16 +24,12 @@ PREVIEW_NAME = "SAM3 preview"
 
 #: Of a single object: seen on grey and on stained images.
 _COLOR = (0.0, 0.85, 1.0, 1.0)
-#: Of many objects, in turns: all bright, as images are dark where cells are stained.
-_MANY_COLORS = (
-    (0.0, 0.85, 1.0, 1.0),
-    (1.0, 0.8, 0.0, 1.0),
-    (1.0, 0.35, 0.75, 1.0),
-    (0.35, 1.0, 0.35, 1.0),
-    (1.0, 0.5, 0.2, 1.0),
-    (0.75, 0.6, 1.0, 1.0),
-    (0.9, 1.0, 0.3, 1.0),
-)
+#: Hues of many objects, in turns: neighbours in the list are far apart. Without the
+#: blues, which are dark, as images are where cells are stained.
+_HUES = [0.8 * (0.5 + 0.618 * turn % 1) % 0.8 for turn in range(24)]
+_MANY_COLORS = [
+    (*hls_to_rgb(hue if hue < 0.58 else hue + 0.2, 0.62, 1.0), 1.0) for hue in _HUES
+]
 _OPACITY = 0.5
 
 
