@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from napari_sam3.core.errors import ModelError
-from napari_sam3.viewer.asking import Asking, in_words
+from napari_sam3.viewer.asking import Asking, told_as
 from napari_sam3.viewer.engine import Engine
 from napari_sam3.viewer.inference import News
 from napari_sam3.viewer.status import Status
@@ -178,5 +178,5 @@ def test_after_closing_nothing_comes(asking):
 
 
 def test_mistakes_of_ours_are_told_as_such():
-    assert in_words(ModelError("Choose nano.")) == "Choose nano."
-    assert in_words(KeyError("x")).startswith("KeyError: 'x'. This is not your mistake")
+    assert told_as(ModelError("Choose nano.")) == "Choose nano."
+    assert told_as(KeyError("x")).startswith("KeyError: 'x'. This is not your mistake")

@@ -14,10 +14,10 @@ from napari.components import ViewerModel
 from napari_sam3.core.errors import MemoryFullError
 from napari_sam3.core.journal import Plane
 from napari_sam3.core.prediction import Embedding, Prediction
+from napari_sam3.core.recent import Recent, Under
 from napari_sam3.viewer.engine import Engine, ModelChoice, shared_engine
 from napari_sam3.viewer.inference import Cancelled, News
 from napari_sam3.viewer.planes import PlaneKey, PlaneSource
-from napari_sam3.viewer.recent import Recent, Under
 from napari_sam3.viewer.session import Session
 from tests.fakes import FakeTracker
 from tests.viewer.studio import SECONDS, forget_calls

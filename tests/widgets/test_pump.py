@@ -92,7 +92,7 @@ def test_events_that_are_handled_amid_a_delivery_do_not_deliver(qtbot, bare, qap
         nonlocal depth, deepest
         depth += 1
         deepest = max(deepest, depth)
-        pump.deliver()
+        pump.look()
         depth -= 1
 
     pump = Pump(bare)

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 from napari_sam3.cli.drafts import to_prompts
-from napari_sam3.cli.outputs import check_output, make_folder, write_atomically
+from napari_sam3.cli.outputs import check_output, make_folder
 from napari_sam3.cli.prompt_files import read_prompts
 from napari_sam3.cli.report import Stopwatch
+from napari_sam3.core.files import write_atomically
 
 __all__ = ["DEMO_IMAGE", "DEMO_PROMPTS", "run"]
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.cli.images import read_rgb
-from napari_sam3.cli.outputs import write_atomically
 from napari_sam3.cli.report import Progress, Stopwatch, print_json, table
+from napari_sam3.core.files import write_atomically, write_labels
 from napari_sam3.core.finish import Finish
 
 if TYPE_CHECKING:
@@ -202,15 +202,8 @@ class Job:
 
         progress.say("writing")
         with watch.stage("write"):
-            import tifffile
-
             labels = paint_labels(found, (rgb.shape[0], rgb.shape[1]))
-            write_atomically(
-                self.labels,
-                lambda file: tifffile.imwrite(
-                    file, labels, compression="zlib", metadata={"axes": "YX"}
-                ),
-            )
+            write_labels(self.labels, labels, axes="YX")
             if self.overlay is not None:
                 from napari_sam3.cli.overlay import draw_overlay
 

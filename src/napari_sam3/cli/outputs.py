@@ -1,16 +1,14 @@
-"""Writing files: whole or not at all, and known to be possible beforehand."""
+"""Outputs that are known to be possible before the work is done."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 from napari_sam3.core.errors import FileError
 
-__all__ = ["check_output", "make_folder", "write_atomically"]
+__all__ = ["check_output", "make_folder"]
 
 
 def check_output(path: Path, *, inputs: Sequence[Path]) -> None:
@@ -60,37 +58,6 @@ def make_folder(path: Path) -> None:
             "give another one with -o."
         ) from error
     _check_folder(path)
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file under another name first, so that no half of it stays.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    write : callable
-        Gets the open binary file.
-
-    Raises
-    ------
-    FileError
-        If the disk is full, for example; an earlier file of that name stays.
-    """
-    # Cut short: a name of the longest length has no room for more.
-    unfinished = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            write(file)
-        unfinished.replace(path)
-    except OSError as error:
-        raise FileError(
-            f"{path} cannot be written ({error.strerror or error}); check the disk, "
-            "or give another name."
-        ) from error
-    finally:
-        with suppress(OSError):  # the folder is gone, for example
-            unfinished.unlink()
 
 
 def _exists(path: Path) -> bool:

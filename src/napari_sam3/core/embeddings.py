@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from threading import Lock
 
 from napari_sam3.core.errors import ModelError
 from napari_sam3.core.prediction import Embedding
+from napari_sam3.core.recent import Recent
 
 __all__ = ["EmbeddingCache"]
 
@@ -41,26 +41,23 @@ class EmbeddingCache:
 
     def __init__(self, budget: int = 2 * 2**30) -> None:
         self._lock = Lock()
-        self._entries: OrderedDict[Hashable, Embedding] = OrderedDict()
-        self._nbytes = 0
-        self._budget = _checked_budget(budget)
+        self._entries = Recent(_checked_budget(budget), lambda one: one.nbytes)
 
     @property
     def budget(self) -> int:
         """Bytes that the entries may hold together; a lower one evicts at once."""
-        return self._budget
+        return self._entries.limit
 
     @budget.setter
     def budget(self, budget: int) -> None:
         checked = _checked_budget(budget)
         with self._lock:
-            self._budget = checked
-            self._shrink()
+            self._entries.limit = checked
 
     @property
     def nbytes(self) -> int:
         """Bytes that the entries hold together."""
-        return self._nbytes
+        return self._entries.weight
 
     def __len__(self) -> int:
         """Return how many entries there are."""
@@ -74,18 +71,12 @@ class EmbeddingCache:
     def get(self, key: Hashable) -> Embedding | None:
         """Return an entry, which counts as using it, or None if it is not there."""
         with self._lock:
-            embedding = self._entries.get(key)
-            if embedding is not None:
-                self._entries.move_to_end(key)
-            return embedding
+            return self._entries.get(key)
 
     def put(self, key: Hashable, embedding: Embedding) -> None:
         """Keep an embedding, in the place of an earlier one with the same key."""
         with self._lock:
-            self._drop(key)
             self._entries[key] = embedding
-            self._nbytes += embedding.nbytes
-            self._shrink()
 
     def evict(self, match: Callable[[Hashable], bool]) -> int:
         """Drop the entries whose keys match.
@@ -103,24 +94,17 @@ class EmbeddingCache:
         # Without the lock: a match that asks the cache would wait for itself.
         going = [key for key in self.keys() if match(key)]
         with self._lock:
-            return sum(self._drop(key) for key in going)
+            before = self._entries.weight
+            for key in going:
+                self._entries.pop(key, None)
+            return before - self._entries.weight
 
     def clear(self) -> int:
         """Drop all entries, and return the bytes that were freed."""
         with self._lock:
-            return sum(self._drop(key) for key in tuple(self._entries))
-
-    def _drop(self, key: Hashable) -> int:
-        """Return the bytes freed, 0 if there is no such entry. Wants the lock."""
-        embedding = self._entries.pop(key, None)
-        freed = 0 if embedding is None else embedding.nbytes
-        self._nbytes -= freed
-        return freed
-
-    def _shrink(self) -> None:
-        """Bring the entries below the budget, the newest aside. Wants the lock."""
-        while self._nbytes > self._budget and len(self._entries) > 1:
-            self._drop(next(iter(self._entries)))
+            freed = self._entries.weight
+            self._entries.clear()
+            return freed
 
 
 def _checked_budget(budget: int) -> int:

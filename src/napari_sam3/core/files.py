@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+from numpy.typing import NDArray
 
 from napari_sam3.core.errors import FileError
 
-__all__ = ["write_atomically"]
+__all__ = ["write_atomically", "write_labels"]
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -42,3 +44,35 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     finally:
         with suppress(OSError):  # the folder is gone, for example
             unfinished.unlink()
+
+
+def write_labels(path: Path, labels: NDArray[Any], axes: str | None = None) -> None:
+    """Write a label image as compressed TIFF.
+
+    Parameters
+    ----------
+    path : Path
+        The file; one that is there is replaced.
+    labels : ndarray of integers
+        Of any number of axes.
+    axes : str, optional
+        What they are, such as ``"YX"``.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written; see `write_atomically`.
+    """
+    import tifffile
+
+    metadata = {} if axes is None else {"axes": axes}
+    write_atomically(
+        path,
+        lambda file: tifffile.imwrite(
+            file,
+            labels,
+            compression="zlib",
+            metadata=metadata,
+            photometric="minisblack",  # three planes are no colours
+        ),
+    )

@@ -15,7 +15,6 @@ from psygnal import Signal
 
 from napari_sam3.core.dialogue import Dialogue, Step
 from napari_sam3.core.errors import Sam3Error, StateError
-from napari_sam3.core.finish import Finish
 from napari_sam3.core.journal import ObjectRecord, Plane
 from napari_sam3.core.marks import MaskMark
 from napari_sam3.viewer.bench import Bench
@@ -94,13 +93,12 @@ class Accepting:
 
         What stands in the way comes as the signal ``refused``.
         """
-        self._bench.ask()  # again, if it was cancelled
-        if self._bench.is_awaiting:
-            self._due = self._bench.follower.key()
-            return
         bench = self._bench
-        if scan_ids(bench.asking, bench.results.ids, self._on_answered):
-            self._due = bench.follower.key()  # when the numbers are known
+        bench.ask()  # again, if it was cancelled
+        if bench.is_awaiting or scan_ids(
+            bench.asking, bench.results, self._on_answered
+        ):
+            self._due = bench.follower.key()
             return
         try:
             self.accept()
@@ -153,7 +151,9 @@ class Accepting:
             label, former = draft.label, draft.former
         else:  # also an object of another layer: its number means something else here
             label, former = bench.results.next_ids(1)[0], None
-        record = self._record(label, key.plane, draft.dialogue, reply, reply.score)
+        record = self._recorder(key.plane, reply)(
+            label=label, dialogue=draft.dialogue, score=reply.score
+        )
         written = bench.results.write_one(
             bench.image, reply.mask, reply.bbox, record, former
         )
@@ -170,13 +170,12 @@ class Accepting:
         numbers = bench.results.next_ids(len(seen))
         table = np.zeros(len(dialogues) + 1, np.int64)
         table[seen] = numbers
+        record = self._recorder(plane, reply)
         records = [
-            self._record(
-                number,
-                plane,
-                dialogues[place - 1],
-                reply,
-                reply.objects[place - 1].score,
+            record(
+                label=number,
+                dialogue=dialogues[place - 1],
+                score=reply.objects[place - 1].score,
             )
             for place, number in zip(seen, numbers, strict=True)
         ]
@@ -192,23 +191,16 @@ class Accepting:
             )
         return kept
 
-    def _record(
-        self,
-        label: int,
-        plane: Plane,
-        dialogue: Dialogue,
-        reply: Reply | ManyReply,
-        score: float,
-    ) -> ObjectRecord:
-        finish: Finish = self._bench.cleanup.finish(self._bench.image, plane)
-        return ObjectRecord(
-            label=label,
+    def _recorder(
+        self, plane: Plane, reply: Reply | ManyReply
+    ) -> Callable[..., ObjectRecord]:
+        """Return what makes records: all that the objects of a reply share is set."""
+        return partial(
+            ObjectRecord,
             plane=plane,
-            dialogue=dialogue,
-            finish=finish,
+            finish=self._bench.cleanup.finish(self._bench.image, plane),
             model=self._bench.choice.model,
             fingerprint=reply.fingerprint,
-            score=score,
             version=version("napari-sam3"),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             alone=isinstance(reply, Reply),

@@ -13,7 +13,7 @@ from napari_sam3.viewer.engine import Engine, Tell
 from napari_sam3.viewer.inference import Job, News, Outcome
 from napari_sam3.viewer.status import Status
 
-__all__ = ["Asking", "in_words"]
+__all__ = ["Asking", "told_as"]
 
 
 class _Waiting(NamedTuple):
@@ -126,7 +126,7 @@ class Asking:
     def refuse(self, error: Exception) -> None:
         """Tell who waits that something could not be done with an answer."""
         self._error = error
-        self.status = Status(in_words(error), is_error=True)
+        self.status = Status(told_as(error), is_error=True)
 
     def close(self) -> None:
         """Give up all, for good. Idempotent."""
@@ -189,7 +189,7 @@ class Asking:
     def _handle(self, outcome: Outcome, one: _Waiting) -> None:
         if outcome.error is not None:
             self._error = outcome.error
-            self.status = Status(in_words(outcome.error), is_error=True)
+            self.status = Status(told_as(outcome.error), is_error=True)
             if one.otherwise is not None:
                 one.otherwise()
             self.failed.emit(outcome.error)
@@ -197,7 +197,7 @@ class Asking:
             one.then(outcome.value)
 
 
-def in_words(error: Exception) -> str:
+def told_as(error: Exception) -> str:
     """Say what went wrong, to people."""
     if isinstance(error, Sam3Error):
         return str(error)

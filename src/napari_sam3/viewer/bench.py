@@ -123,38 +123,29 @@ class Bench:
             self._withdraw()
             return
         dialogues = self.dialogues()
-        asked = (
-            source.key,
-            self.choice,
-            self.mode,
-            dialogues,
-            finish,
-            source.stamp,
-        )
+        plane = (source.key, self.choice, source.stamp)
+        asked = (plane, self.mode, dialogues, finish)
         if asked == self._asked:
             return
-        context = asked[:2]
-        if not dialogues or self._asked is None or self._asked[0] != source.key:
+        if not dialogues or self._asked is None or self._asked[0][0] != source.key:
             self.show(None)
         self._asked = asked
-        state = (source.key, self.choice, source.stamp)
-        if not dialogues and state == self._encoded:
-            self.asking.supersede()
-            self._on_prepared(state, None)
-        elif not dialogues:
-            work: Callable[[Tell], Any] = partial(
-                prepare, self.engine, source, self.choice
-            )
-            then = partial(self._on_prepared, state)
-            self.asking.ask(work, then, context=context)
-        elif self.mode == "one":
+        then: Callable[[Any], None] = partial(self._on_reply, source.key)
+        if dialogues and self.mode == "one":
             question = Question(source, self.choice, dialogues[0], finish)
-            work = partial(answer, self.engine, question)
-            self.asking.ask(work, partial(self._on_reply, source.key), context=context)
-        else:
+            work: Callable[[Tell], Any] = partial(answer, self.engine, question)
+        elif dialogues:
             many = ManyQuestion(source, self.choice, dialogues, finish)
             work = partial(answer_many, self.engine, many)
-            self.asking.ask(work, partial(self._on_reply, source.key), context=context)
+        elif plane == self._encoded:
+            self.asking.supersede()
+            self._on_prepared(plane)
+            return
+        else:
+            work = partial(prepare, self.engine, source, self.choice)
+            then = partial(self._on_prepared, plane)
+        # The stamp makes no other context: what is encoded is looked at again.
+        self.asking.ask(work, then, context=plane[:2])
 
     @property
     def is_awaiting(self) -> bool:
@@ -297,7 +288,7 @@ class Bench:
         self.refresh()
 
     def _on_lost(self, layer_id: UUID) -> None:
-        if self._asked is not None and self._asked[0].layer_id == layer_id:
+        if self._asked is not None and self._asked[0][0].layer_id == layer_id:
             self._asked = None
         self.engine.forget_layer(layer_id)
         viewer = self._viewer()
@@ -322,8 +313,8 @@ class Bench:
         self._asked = None  # so that the same may be tried again
         self.show(None)
 
-    def _on_prepared(self, state: tuple[Any, ...], _: None) -> None:
-        self._encoded = state
+    def _on_prepared(self, plane: tuple[Any, ...], _: None = None) -> None:
+        self._encoded = plane
         self.asking.status = Status("ready: click on an object")
 
     def _on_reply(self, key: PlaneKey, reply: Reply | ManyReply) -> None:

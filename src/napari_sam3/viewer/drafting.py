@@ -320,7 +320,8 @@ class Drafting:
             if layer is not None:
                 getattr(layer.events.data, act)(self._on_edit)
                 getattr(layer.events.features, act)(self._on_edit)
-                getattr(layer.events.set_data, act)(self._on_drawn)
+                if kind is Points:
+                    getattr(layer.events.set_data, act)(self._on_drawn)
                 for name in PLACE_EVENTS:
                     getattr(getattr(layer.events, name), act)(self._on_placed)
         if kind is Points:

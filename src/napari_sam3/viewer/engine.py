@@ -15,6 +15,7 @@ from napari_sam3.core.dialogue import Step, Turn
 from napari_sam3.core.embeddings import EmbeddingCache
 from napari_sam3.core.errors import MemoryFullError
 from napari_sam3.core.prediction import Embedding
+from napari_sam3.core.recent import Recent, Under
 from napari_sam3.core.tracker import Tracker
 from napari_sam3.models.build import build_tracker
 from napari_sam3.models.catalog import DEFAULT_MODEL
@@ -26,7 +27,6 @@ from napari_sam3.models.device import (
 from napari_sam3.models.loading import load_torch_libraries
 from napari_sam3.models.warmup import warm_up
 from napari_sam3.viewer.inference import InferenceThread, News
-from napari_sam3.viewer.recent import Recent, Under
 
 if TYPE_CHECKING:
     from napari_sam3.viewer.planes import PlaneKey, PlaneSource

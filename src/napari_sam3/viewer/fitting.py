@@ -9,6 +9,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Points, Shapes
 
 from napari_sam3.core.errors import LayerError
+from napari_sam3.viewer.follower import check_listed
 from napari_sam3.viewer.prompt_layers import is_owned
 
 __all__ = ["check_prompt_layer", "fitting_layer"]
@@ -27,10 +28,7 @@ def check_prompt_layer(
     is_of_kind = isinstance(layer, kind)
     if not is_of_kind:
         raise LayerError(f"{layer!r} is no {kind.__name__} layer; choose one.")
-    if viewer is not None and layer not in viewer.layers:
-        raise LayerError(
-            f"The layer {layer.name!r} is not in this viewer; add it first."
-        )
+    check_listed(viewer, layer)
 
 
 def fitting_layer(

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
 from psygnal import Signal
 
 from napari_sam3.core.errors import LayerError
 from napari_sam3.viewer.planes import PlaneKey, PlaneSource, plane_source, shown_plane
 
-__all__ = ["PLACE_EVENTS", "ImageFollower", "real"]
+__all__ = ["PLACE_EVENTS", "ImageFollower", "check_listed", "real"]
 
 PLACE_EVENTS = ("scale", "translate", "rotate", "shear", "affine", "units")
 _DIMS_EVENTS = ("current_step", "ndisplay", "order")
@@ -30,6 +30,14 @@ def real(thing: Any) -> Any:
     compared by identity.
     """
     return getattr(thing, "__wrapped__", thing)
+
+
+def check_listed(viewer: ViewerModel | None, layer: Layer) -> None:
+    """Raise a LayerError if a layer is not in the viewer that there is."""
+    if viewer is not None and layer not in viewer.layers:
+        raise LayerError(
+            f"The layer {layer.name!r} is not in this viewer; add it first."
+        )
 
 
 class ImageFollower:
@@ -77,10 +85,7 @@ class ImageFollower:
                     f"{layer!r} is no image layer; choose one such as "
                     "viewer.layers['cells']."
                 )
-            if viewer is not None and layer not in viewer.layers:
-                raise LayerError(
-                    f"The layer {layer.name!r} is not in this viewer; add it first."
-                )
+            check_listed(viewer, layer)
         if layer is self._image:
             return
         self._release()

@@ -18,7 +18,7 @@ from napari_sam3.viewer.label_data import check_id, check_labels, set_pixels
 from napari_sam3.viewer.label_grid import LabelGrid, Window, label_grid
 from napari_sam3.viewer.label_search import find_label
 from napari_sam3.viewer.lookup import Box
-from napari_sam3.viewer.stacking import above_pictures, insert_quietly
+from napari_sam3.viewer.stacking import above_pictures, insert_quietly, lying_on
 
 __all__ = [
     "Edit",
@@ -111,17 +111,7 @@ def create_labels(
             "image, or add a Labels layer that lies on disk (such as a zarr array) "
             "and choose it."
         ) from error
-    labels = Labels(
-        empty,
-        name=f"{image.name} objects",
-        scale=image.scale,
-        translate=image.translate,
-        rotate=image.rotate,
-        shear=image.shear,
-        affine=image.affine,
-        units=image.units,
-        axis_labels=image.axis_labels,
-    )
+    labels = Labels(empty, name=f"{image.name} objects", **lying_on(image))
     insert_quietly(viewer, above_pictures(viewer), labels)
     return labels
 

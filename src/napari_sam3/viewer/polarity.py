@@ -11,6 +11,7 @@ from napari.layers import Points
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sam3.core.errors import LayerError
+from napari_sam3.viewer.stacking import role_of
 
 __all__ = [
     "COLUMN",
@@ -45,8 +46,7 @@ _MEANINGS = dict.fromkeys(_OPPOSITES, True) | dict.fromkeys(_OPPOSITES.values(),
 
 def is_owned(layer: Any) -> bool:
     """Whether a layer was made to hold prompts, by `create_points` or its like."""
-    notes = layer.metadata.get("napari_sam3")
-    return isinstance(notes, dict) and notes.get("role") == "prompts"
+    return role_of(layer) == "prompts"
 
 
 def empty_polarity() -> pd.DataFrame:

@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 from napari_sam3.core.journal import Plane
 from napari_sam3.viewer.follower import real
 from napari_sam3.viewer.geometry import data_to_world
-from napari_sam3.viewer.stacking import OWN_KEY, above_pictures, insert_quietly
+from napari_sam3.viewer.stacking import (
+    OWN_KEY,
+    above_pictures,
+    insert_quietly,
+    lying_on,
+)
 
 __all__ = ["PREVIEW_NAME", "Preview", "PreviewLayer"]
 
@@ -186,13 +191,7 @@ def _make(image: Image, looks: dict[str, Any]) -> Labels:
         visible=False,
         colormap=_colormap(is_many=False),
         metadata={OWN_KEY: {"role": "preview"}},
-        scale=image.scale,
-        translate=image.translate,
-        rotate=image.rotate,
-        shear=image.shear,
-        affine=image.affine,
-        units=image.units,
-        axis_labels=image.axis_labels,
+        **lying_on(image),
         **{"opacity": _OPACITY, **looks},
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Points, Shapes
 
@@ -26,6 +25,7 @@ from napari_sam3.viewer.polarity import (
     polarity_of,
     set_polarity,
 )
+from napari_sam3.viewer.stacking import OWN_KEY, lying_on
 
 __all__ = [
     "POINTS_NAME",
@@ -110,17 +110,11 @@ def create_shapes(viewer: ViewerModel, image: Image) -> Shapes:
 
 
 def _like(image: Image) -> dict[str, Any]:
-    """Return what puts a new layer where the image is."""
+    """Return what makes a layer one for the prompts of an image."""
     return {
+        **lying_on(image),
         "ndim": image.ndim,
-        "scale": image.scale,
-        "translate": image.translate,
-        "rotate": image.rotate,
-        "shear": image.shear,
-        "affine": np.asarray(image.affine.affine_matrix),
-        "units": image.units,
-        "axis_labels": image.axis_labels,
-        "metadata": {"napari_sam3": {"role": "prompts"}},
+        "metadata": {OWN_KEY: {"role": "prompts"}},
     }
 
 

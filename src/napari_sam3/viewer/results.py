@@ -17,7 +17,7 @@ from psygnal import Signal
 
 from napari_sam3.core.errors import LayerError
 from napari_sam3.core.journal import Journal, ObjectRecord, Plane
-from napari_sam3.viewer.follower import real
+from napari_sam3.viewer.follower import check_listed, real
 from napari_sam3.viewer.label_data import check_labels
 from napari_sam3.viewer.label_ids import LabelIds
 from napari_sam3.viewer.labels import (
@@ -105,10 +105,7 @@ class Results:
                     f"{layer!r} cannot take objects; choose a Labels layer, or None "
                     "for a new one."
                 )
-            if viewer is not None and layer not in viewer.layers:
-                raise LayerError(
-                    f"The layer {layer.name!r} is not in this viewer; add it first."
-                )
+            check_listed(viewer, layer)
         if layer is self._labels:
             return
         if self._ids is not None:

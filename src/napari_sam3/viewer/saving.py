@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from napari_sam3.core.files import write_atomically
+from napari_sam3.core.files import write_labels
 from napari_sam3.core.journal import Journal
 from napari_sam3.viewer.engine import Tell
 from napari_sam3.viewer.inference import News
 
-__all__ = ["save", "write_labels"]
+__all__ = ["save"]
 
 
 def save(path: Path, data: Any, journal: Journal, tell: Tell) -> Path:
@@ -40,29 +40,6 @@ def save(path: Path, data: Any, journal: Journal, tell: Tell) -> Path:
         If a file cannot be written.
     """
     tell(News(f"saving {path.name}…"))
-    write_labels(path, data)
+    write_labels(path, np.asarray(data))
     journal.save(path.with_suffix(".prompts.json"))
     return path
-
-
-def write_labels(path: Path, data: Any) -> None:
-    """Write a label image as compressed TIFF.
-
-    Parameters
-    ----------
-    path : Path
-        Of the file; one that is there is replaced.
-    data : array_like of integers
-        Of any number of axes.
-
-    Raises
-    ------
-    FileError
-        If it cannot be written.
-    """
-    import tifffile
-
-    array = np.asarray(data)
-    write_atomically(
-        path, lambda file: tifffile.imwrite(file, array, compression="zlib")
-    )

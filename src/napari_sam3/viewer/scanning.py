@@ -10,12 +10,13 @@ from napari_sam3.viewer.asking import Asking
 from napari_sam3.viewer.engine import Tell
 from napari_sam3.viewer.inference import News
 from napari_sam3.viewer.label_ids import LabelIds, scan
+from napari_sam3.viewer.results import Results
 
 __all__ = ["scan_ids"]
 
 
 def scan_ids(
-    asking: Asking, ids: LabelIds | None, then: Callable[[], None] | None = None
+    asking: Asking, results: Results, then: Callable[[], None] | None = None
 ) -> bool:
     """Look through labels on the inference thread, if that has still to be done.
 
@@ -23,8 +24,8 @@ def scan_ids(
     ----------
     asking : Asking
         The session's way to the thread.
-    ids : LabelIds, optional
-        The numbers of a layer.
+    results : Results
+        With the layer.
     then : callable, optional
         Called when it is done.
 
@@ -33,6 +34,9 @@ def scan_ids(
     bool
         Whether there is anything to do.
     """
+    labels, ids = results.labels, results.ids
+    if labels is None or labels.multiscale:  # nothing is written to those
+        return False
     if ids is None or not ids.needs_scan:
         return False
     learn = partial(_learn, ids, ids.generation, then)

@@ -13,7 +13,7 @@ from psygnal import Signal
 from napari_sam3.core.errors import StateError
 from napari_sam3.core.journal import Journal
 from napari_sam3.viewer.accepting import Accepting
-from napari_sam3.viewer.asking import in_words
+from napari_sam3.viewer.asking import told_as
 from napari_sam3.viewer.bench import Bench
 from napari_sam3.viewer.engine import Engine, ModelChoice, shared_engine
 from napari_sam3.viewer.follower import real
@@ -323,4 +323,4 @@ class Session(Prompting):
     def _tell_error(self, error: Exception) -> None:
         # Who waits gets it raised.
         if not self._is_waiting:
-            show_error(in_words(error))
+            show_error(told_as(error))

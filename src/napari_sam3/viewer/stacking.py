@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
-__all__ = ["OWN_KEY", "above_pictures", "insert_quietly", "role_of"]
+__all__ = ["OWN_KEY", "above_pictures", "insert_quietly", "lying_on", "role_of"]
 
 #: Our entry in the metadata of layers.
 OWN_KEY = "napari_sam3"
@@ -16,6 +19,20 @@ def role_of(layer: Layer) -> str | None:
     own = layer.metadata.get(OWN_KEY)
     role = own.get("role") if isinstance(own, dict) else None
     return role if isinstance(role, str) else None
+
+
+def lying_on(image: Image) -> dict[str, Any]:
+    """Return the arguments that put a new layer where an image is, with its units."""
+    return {
+        "scale": image.scale,
+        "translate": image.translate,
+        "rotate": image.rotate,
+        "shear": image.shear,
+        # A copy: layers would share the object.
+        "affine": np.array(image.affine.affine_matrix),
+        "units": image.units,
+        "axis_labels": image.axis_labels,
+    }
 
 
 def above_pictures(viewer: ViewerModel) -> int:

@@ -98,8 +98,7 @@ class Workspace:
     def labels(self, layer: Labels | None) -> None:
         self._check_open()
         self._bench.results.labels = layer
-        if layer is None or not layer.multiscale:  # nothing is written to those
-            scan_ids(self._bench.asking, self._bench.results.ids)
+        scan_ids(self._bench.asking, self._bench.results)
         self._echo_layer("labels", layer)
 
     # How it works

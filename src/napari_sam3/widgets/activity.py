@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import weakref
-
 from napari.utils import progress
-from qtpy.QtCore import QElapsedTimer, QObject, QTimer
+from qtpy.QtCore import QElapsedTimer
 
 from napari_sam3.viewer.session import Session
 from napari_sam3.viewer.status import Status
+from napari_sam3.widgets.session_timer import SessionTimer
 
 __all__ = ["Activity"]
 
@@ -17,7 +16,7 @@ _PATIENCE_MS = 500
 _INTERVAL_MS = 100
 
 
-class Activity(QObject):  # type: ignore[misc]
+class Activity(SessionTimer):
     """Shows a session's progress in napari's activity dock, if it takes its time.
 
     It looks at the session with a timer of its own: napari handles all waiting
@@ -30,25 +29,11 @@ class Activity(QObject):  # type: ignore[misc]
     """
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
-        self._session = weakref.ref(session)
         self._bar: progress | None = None
         self._text = ""
         self._is_moving = False
         self._clock = QElapsedTimer()
-        self._timer = QTimer(self)
-        self._timer.setInterval(_INTERVAL_MS)
-        self._timer.timeout.connect(self.look)
-        session.started.connect(self.start)
-        session.closed.connect(self.end)
-        if session.busy:
-            self.start()
-
-    def start(self) -> None:
-        """Watch until the session is idle."""
-        if not self._timer.isActive():
-            self._clock.start()
-            self._timer.start()
+        super().__init__(session, _INTERVAL_MS)
 
     def look(self) -> None:
         """Bring the bar up to date."""
@@ -67,13 +52,11 @@ class Activity(QObject):  # type: ignore[misc]
 
     def end(self) -> None:
         """Stop for good."""
-        session = self._session()
-        if session is not None:
-            session.started.disconnect(self.start)
-            session.closed.disconnect(self.end)
-        self._timer.stop()
         self._close_bar()
-        self.deleteLater()
+        super().end()
+
+    def _begin(self) -> None:
+        self._clock.start()
 
     def _move(self, status: Status) -> None:
         text = f"SAM 3: {status.text}"

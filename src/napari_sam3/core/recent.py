@@ -1,4 +1,4 @@
-"""Mappings that forget: what the inference thread knows already."""
+"""Mappings that forget what was not used for longest."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ class Recent(MutableMapping[Any, Any]):
     """A mapping that forgets what was not used for longest. For one thread.
 
     The newest item stays, whatever it weighs.
+
+    Parameters
+    ----------
+    limit : int
+        What the values may weigh together.
+    weigh : callable, optional
+        Gets a value, returns its weight; by default each counts as one.
     """
 
     def __init__(
@@ -22,6 +29,21 @@ class Recent(MutableMapping[Any, Any]):
         self._weigh = weigh
         self._weight = 0
         self._items: OrderedDict[Any, Any] = OrderedDict()
+
+    @property
+    def limit(self) -> int:
+        """What the values may weigh together; a lower one forgets at once."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._limit = limit
+        self._shrink()
+
+    @property
+    def weight(self) -> int:
+        """What they weigh."""
+        return self._weight
 
     def __getitem__(self, key: Any) -> Any:
         """Return a value, which counts as using it."""
@@ -34,8 +56,7 @@ class Recent(MutableMapping[Any, Any]):
         self.pop(key, None)
         self._items[key] = value
         self._weight += self._weigh(value)
-        while self._weight > self._limit and len(self._items) > 1:
-            del self[next(iter(self._items))]
+        self._shrink()
 
     def __delitem__(self, key: Any) -> None:
         """Forget a value."""
@@ -48,6 +69,10 @@ class Recent(MutableMapping[Any, Any]):
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._items)
+
+    def _shrink(self) -> None:
+        while self._weight > self._limit and len(self._items) > 1:
+            del self[next(iter(self._items))]
 
 
 class Under(MutableMapping[Any, Any]):
