@@ -101,6 +101,10 @@ class FakeTracker:
         self.threads: list[int] = []
         self._lock = threading.Lock()
 
+    @property
+    def is_quick(self) -> bool:
+        return True
+
     def embed(
         self, images: Sequence[NDArray[np.uint8]], *, report: Report = no_report
     ) -> list[Embedding]:

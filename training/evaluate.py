@@ -56,7 +56,7 @@ def build_model(arguments: argparse.Namespace) -> Tracker:
     from napari_sam3.models.nano.tracker import NanoTracker
 
     spec = CATALOG.get(arguments.model)
-    path = spec.path if spec else Path(arguments.model)
+    path = (spec and spec.path) or Path(arguments.model)
     return NanoTracker.load(
         path, device=resolve_device(arguments.device), windows=False
     )

@@ -192,7 +192,8 @@ class SAM3InteractiveImagePredictor:
         mask_input : array_like of shape (1, L, L) or (B, 1, L, L), optional
             ``low_res_masks`` of an earlier call (L is 256 for nano).
         multimask_output : bool
-            Three masks for an ambiguous prompt, or one. Several come best first.
+            Three masks for an ambiguous prompt, or one. ``iou_predictions`` says which
+            of several is the best; nano gives it first, SAM in any order.
         return_logits : bool
             Float logits at image size instead of masks.
         normalize_coords : bool

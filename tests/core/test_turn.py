@@ -77,9 +77,9 @@ def test_predictions_are_trimmed():
         assert np.array_equal(one.paste(SHAPE) > 0, other.paste(SHAPE) > 0)
 
 
-def test_candidates_come_as_the_tracker_sorts_them():
+def test_the_best_candidate_comes_first():
     turn = ask([A], tracker=FakeTracker(scores=(0.2, 0.9, 0.5)))
-    assert [candidate.score for candidate in turn.candidates] == [0.2, 0.9, 0.5]
+    assert [candidate.score for candidate in turn.candidates] == [0.9, 0.5, 0.2]
     assert turn.prediction is turn.candidates[0]
     assert turn.prompt.points.tolist() == [[20, 30]]
 
@@ -154,7 +154,7 @@ def test_a_worse_answer_does_not_replace_the_mask(score, kept, agreeing):
     assert (turn.candidates[0].score == 0.9) == kept
     assert np.array_equal(mask_of(turn), mask_of(first)) or not kept
     assert [c.score for c in turn.candidates[-3:]] == pytest.approx(
-        [score - 0.1, score, score - 0.2]
+        [score, score - 0.1, score - 0.2]
     )
     assert len(turn.candidates) == 3 + kept
     assert len(turn.prompt.points) == 2

@@ -15,6 +15,7 @@ import torch
 from napari_sam3.core.errors import MemoryFullError, ModelError
 from napari_sam3.models.device import (
     free_memory,
+    is_faster_in_half,
     is_out_of_memory,
     resolve_device,
     resolve_dtype,
@@ -213,3 +214,58 @@ def test_a_core_is_left_to_the_window_on_that_thread_alone(monkeypatch):
     thread.join()
     assert seen == [2, 8, 1]
     assert torch.get_num_threads() == before
+
+
+# ---- half precision -----------------------------------------------------------------
+
+
+@pytest.fixture
+def seconds(monkeypatch):
+    """Say how long products take, instead of measuring; the answer is not kept."""
+    taken = {torch.float32: 1.0, torch.bfloat16: 0.5}
+    asked = []
+
+    def time_product(device, dtype):
+        asked.append((str(device), dtype))
+        if isinstance(taken[dtype], Exception):
+            raise taken[dtype]
+        return taken[dtype]
+
+    monkeypatch.setattr("napari_sam3.models.device._time_product", time_product)
+    is_faster_in_half.cache_clear()
+    yield taken, asked
+    is_faster_in_half.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("half", "chosen"),
+    [
+        (0.5, torch.bfloat16),
+        (0.8, torch.float32),  # not worth the lesser precision
+        (3.0, torch.float32),  # emulated
+        (RuntimeError("no such format"), torch.float32),
+    ],
+)
+def test_half_precision_is_chosen_where_it_is_faster(seconds, half, chosen):
+    taken, asked = seconds
+    taken[torch.bfloat16] = half
+    cpu = torch.device("cpu")
+    assert resolve_dtype("auto", cpu) == chosen
+    assert resolve_dtype("auto", cpu) == chosen
+    assert asked == [("cpu", torch.float32), ("cpu", torch.bfloat16)]  # tried once
+
+
+def test_without_a_device_or_by_name_nothing_is_tried(seconds):
+    _, asked = seconds
+    assert resolve_dtype("auto") == torch.float32
+    assert resolve_dtype("float32", torch.device("cpu")) == torch.float32
+    assert resolve_dtype("bfloat16", torch.device("cpu")) == torch.bfloat16
+    assert asked == []
+
+
+def test_the_trial_is_short_and_its_answer_one_of_two():
+    is_faster_in_half.cache_clear()
+    assert resolve_dtype("auto", torch.device("cpu")) in (
+        torch.float32,
+        torch.bfloat16,
+    )

@@ -6,6 +6,7 @@ import pytest
 
 from napari_sam3.models.nano.tracker import NanoTracker
 from napari_sam3.models.warmup import warm_up
+from tests.fakes import FakeTracker
 
 
 class CancelledError(Exception):
@@ -36,3 +37,13 @@ def test_it_reports_and_can_be_ended(network):
 
     with pytest.raises(CancelledError):
         warm_up(tracker, report=cancel)
+
+
+def test_a_model_that_takes_its_time_is_not_asked_for_nothing():
+    class Slow(FakeTracker):
+        is_quick = False
+
+    slow, quick = Slow(), FakeTracker()
+    for tracker in (slow, quick):
+        warm_up(tracker)
+    assert (slow.embed_calls, quick.embed_calls) == (0, 1)

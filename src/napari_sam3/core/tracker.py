@@ -49,6 +49,11 @@ class Tracker(Protocol):
         """The ``torch.device`` that the network runs on."""
         ...
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether an image is embedded in a moment, so that it may be done unasked."""
+        ...
+
     def embed(
         self, images: Sequence[NDArray[np.uint8]], *, report: Report = no_report
     ) -> list[Embedding]:
@@ -95,7 +100,7 @@ class Tracker(Protocol):
         Returns
         -------
         list of list of Prediction
-            Per prompt three candidates or one.
+            Per prompt three candidates, in the order of the model's outputs, or one.
         """
         ...
 

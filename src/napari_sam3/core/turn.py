@@ -146,7 +146,8 @@ def take_turn(
     clicks = said.clicks()
     prompt.check_inside(shape)
     (found,) = tracker.predict(embedding, [prompt], multimask=True)
-    candidates = tuple(candidate.trimmed() for candidate in found)
+    best_first = sorted(found, key=lambda candidate: -candidate.score)
+    candidates = tuple(candidate.trimmed() for candidate in best_first)
     # Who draws a box or an outline asks for something else than what is there.
     is_correction = all(isinstance(mark, PointMark) for mark in marks)
     if earlier is not None and is_correction:

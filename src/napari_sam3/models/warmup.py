@@ -24,10 +24,12 @@ def warm_up(tracker: Tracker, *, report: Report = no_report) -> None:
     Parameters
     ----------
     tracker : Tracker
-        Any model.
+        Any model; nothing is done if an image takes it long (`Tracker.is_quick`).
     report : callable, optional
         As for `Tracker.embed`; what it raises ends the warm-up.
     """
+    if not tracker.is_quick:
+        return
     (embedding,) = tracker.embed([np.zeros((*_SHAPE, 3), np.uint8)], report=report)
     middle = np.array(_SHAPE, np.float64)[np.newaxis] // 2
     tracker.predict(embedding, [Prompt(middle, np.ones(1, np.bool_))], multimask=True)

@@ -12,20 +12,21 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from napari_sam3.core.candidate import Candidate, candidates, distinct
-from napari_sam3.core.errors import CheckpointError, ModelError
+from napari_sam3.core.errors import ModelError
 from napari_sam3.core.image import check_rgb
 from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.search import WindowPrompt, WindowSearch, earlier_mask
 from napari_sam3.core.tracker import Report, no_report
 from napari_sam3.core.windows import Window
+from napari_sam3.models.nano.keys import LAYOUT
 from napari_sam3.models.nano.network import Features, NanoNet
 from napari_sam3.models.nano.prompts import PromptTensors
+from napari_sam3.models.weights.layout import fill
+from napari_sam3.models.weights.source import open_weights
 
 __all__ = ["NanoTracker"]
 
@@ -104,22 +105,10 @@ class NanoTracker:
         CheckpointError
             If the file is damaged or holds another network.
         """
-        try:
-            state = load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(
-                f"{path} cannot be read as safetensors ({error}); "
-                "get the file again, it may be incomplete."
-            ) from error
-        network = NanoNet()
-        try:
-            network.load_state_dict({k: v.float() for k, v in state.items()})
-        except RuntimeError as error:
-            detail = " ".join(str(error).split())[:300]
-            raise CheckpointError(
-                f"{path} does not hold the weights of nano: {detail}. "
-                "Give a file that training/pack.py wrote."
-            ) from error
+        with torch.device("meta"):
+            network = NanoNet()
+        with open_weights(path) as source:
+            fill(network, source, LAYOUT, lambda name, tensor: tensor.float())
         return cls(
             network, model_id=model_id, device=device, dtype=dtype, windows=windows
         )
@@ -143,6 +132,11 @@ class NanoTracker:
     def device(self) -> torch.device:
         """Where the network runs."""
         return self._device
+
+    @property
+    def is_quick(self) -> bool:
+        """True."""
+        return True
 
     @property
     def window_size(self) -> int:
