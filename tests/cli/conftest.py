@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from napari_sam3.cli import main
+from tests.models.hub_fixtures import cache, content, hub, spec  # noqa: F401
 
 
 @dataclass

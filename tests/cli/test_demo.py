@@ -17,7 +17,6 @@ from napari_sam3.cli import demo, window
 from napari_sam3.cli.drafts import to_prompts
 from napari_sam3.cli.overlay import NEGATIVE, POSITIVE, colour_of, zoom_of
 from napari_sam3.cli.prompt_files import read_prompts
-from napari_sam3.models.catalog import CATALOG
 
 
 @pytest.fixture(scope="module")
@@ -196,33 +195,3 @@ def test_napari_takes_the_layers(result):
         "clicks",
     ]
     assert viewer.layers["boxes"].nshapes == 2
-
-
-# ---- models -----------------------------------------------------------------
-
-
-def test_models_are_listed_with_licence_size_and_place(sam3):
-    done = sam3("models")
-    assert (done.code, done.err) == (0, "")
-    for spec in CATALOG.values():
-        assert spec.id in done.out
-        assert spec.licence in done.out
-        assert str(spec.path) in done.out
-        assert f"{spec.size / 1e6:.1f} MB" in done.out
-
-
-def test_models_as_json(sam3):
-    (nano,) = sam3("models", "--json").facts
-    assert nano["id"] == "nano"
-    assert nano["bytes"] == CATALOG["nano"].size
-    assert nano["is_default"]
-
-
-def test_a_model_that_is_not_here_is_listed_too(sam3, monkeypatch, tmp_path):
-    from dataclasses import replace
-
-    absent = replace(CATALOG["nano"], path=tmp_path / "none.safetensors")
-    monkeypatch.setitem(CATALOG, "nano", absent)
-    line = sam3("models").out.splitlines()[1]
-    assert line.split()[:2] == ["nano", "-"]
-    assert line.endswith("no")

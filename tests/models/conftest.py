@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from napari_sam3.models.nano.network import NanoNet
+from tests.models.hub_fixtures import cache, content, hub, spec  # noqa: F401
 
 
 @pytest.fixture

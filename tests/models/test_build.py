@@ -44,8 +44,12 @@ def test_a_missing_file_is_refused(tmp_path, name):
         build_tracker(model=tmp_path / name)
 
 
-def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(CheckpointError, match="no weights file at"):
+def test_a_folder_may_hold_the_weights(weights):
+    assert build_tracker(model=weights.parent, device="cpu").low_res_size == 256
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="no weights file in"):
         build_tracker(model=tmp_path)
 
 
@@ -59,21 +63,34 @@ def test_a_truncated_file_is_refused(weights, kept):
 def test_another_kind_of_file_is_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     torch.save({"a": torch.zeros(3)}, path)
-    with pytest.raises(CheckpointError, match="cannot be read as safetensors"):
+    with pytest.raises(CheckpointError, match=r"cannot be read .* no weights file"):
         build_tracker(model=path)
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin"])
-def test_pickles_are_not_read(tmp_path, suffix):
+def test_pickles_of_tensors_are_read(weights, tmp_path, suffix):
     path = tmp_path / f"weights{suffix}"
-    torch.save({"a": torch.zeros(3)}, path)
+    torch.save({"model": load_file(weights)}, path)
+    tracker = build_tracker(model=path, device="cpu")
+    same = build_tracker(model=weights, device="cpu")
+    assert tracker.fingerprint.split("-")[-1] == same.fingerprint.split("-")[-1]
+
+
+class Harmful:
+    def __reduce__(self):
+        return exit, (1,)
+
+
+def test_pickles_of_more_than_tensors_are_not_read(tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save({"model": Harmful()}, path)
     with pytest.raises(CheckpointError, match=r"could run code.*safetensors"):
         build_tracker(model=path)
 
 
-@pytest.mark.parametrize("name", ["sam2.1", "sam3", "", 300 * "a"])
+@pytest.mark.parametrize("name", ["sam2.1", "sam4", "", 300 * "a"])
 def test_a_name_is_no_path(name, tmp_path, monkeypatch):
-    (tmp_path / "sam3").mkdir()
+    (tmp_path / "sam4").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match="choose one of nano"):
         build_tracker(model=name)
@@ -98,8 +115,7 @@ def test_scripts_for_sam_3_may_ask_for_a_backbone(weights):
 def test_another_networks_file_is_refused(tmp_path):
     path = tmp_path / "other.safetensors"
     save_file({"image_encoder.patch.weight": torch.zeros(3, 3)}, path)
-    message = r"not hold the weights of nano: .*encoder\.stem.* training/pack\.py"
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(CheckpointError, match=r"no network that .* models doctor"):
         build_tracker(model=path)
 
 
@@ -107,14 +123,14 @@ def test_a_missing_tensor_is_named(weights):
     state = load_file(weights)
     del state["decoder.masks.bias"]
     save_file(state, weights)
-    with pytest.raises(CheckpointError, match=r"Missing .*decoder\.masks\.bias"):
+    with pytest.raises(CheckpointError, match=r"1 missing: decoder\.masks\.bias"):
         build_tracker(model=weights)
 
 
 def test_a_tensor_too_many_is_named(weights):
     state = load_file(weights)
     save_file({**state, "decoder.extra": torch.zeros(1)}, weights)
-    with pytest.raises(CheckpointError, match=r"Unexpected .*decoder\.extra"):
+    with pytest.raises(CheckpointError, match=r"1 unknown: decoder\.extra"):
         build_tracker(model=weights)
 
 
@@ -122,7 +138,7 @@ def test_a_tensor_of_another_shape_is_named(weights):
     state = load_file(weights)
     state["decoder.masks.weight"] = torch.zeros(5, 16, 1, 1)
     save_file(state, weights)
-    message = r"size mismatch for decoder\.masks\.weight"
+    message = r"decoder\.masks\.weight \(5, 16, 1, 1\) instead of \("
     with pytest.raises(CheckpointError, match=message):
         build_tracker(model=weights)
 

@@ -66,6 +66,14 @@ prompt files:
 """
 
 
+_MODELS_EXAMPLES = """
+examples:
+  napari-sam3 models
+  napari-sam3 models download sam3
+  napari-sam3 models doctor
+"""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Describe all commands and their options.
 
@@ -217,12 +225,45 @@ def _add_models(commands: Any) -> None:
     parser = _add_command(
         commands,
         "models",
-        "list the models",
-        "List the models: licence, size, where they come from, and where they are.",
-        "\nexample:\n  napari-sam3 models\n" + _EXIT_CODES,
+        "list, download and check the models",
+        "List the models: size, licence, where they come from, and where they are.",
+        _MODELS_EXAMPLES + _EXIT_CODES,
     )
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
     parser.set_defaults(command=_lazily("napari_sam3.cli.models"))
+    actions = parser.add_subparsers(title="more", metavar="[ACTION]", dest="action")
+    download = _add_command(
+        actions,
+        "download",
+        "download a model's weights",
+        "Download a model's weights into Hugging Face's cache. Started again, it goes "
+        "on where it stopped. HF_ENDPOINT sets a mirror, HF_HOME another folder.",
+        "\nexample:\n  napari-sam3 models download sam3\n" + _EXIT_CODES,
+    )
+    download.add_argument("model", metavar="ID", help="one of `napari-sam3 models`")
+    download.set_defaults(command=_lazily("napari_sam3.cli.models", "run_download"))
+    doctor = _add_command(
+        actions,
+        "doctor",
+        "say what a weights file is, and whether it is whole",
+        "Say what a weights file is, whether it is whole, what is missing, and about "
+        "how fast it would be on this machine. Without a file: this machine, and all "
+        "models that are on it.",
+        "\nexample:\n  napari-sam3 models doctor model.safetensors\n" + _EXIT_CODES,
+    )
+    doctor.add_argument(
+        "model",
+        nargs="?",
+        metavar="PATH|ID",
+        help="a weights file, a folder or a model",
+    )
+    doctor.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,  # or it would undo ``models --json doctor``
+        help="print it as JSON",
+    )
+    doctor.set_defaults(command=_lazily("napari_sam3.cli.models", "run_doctor"))
 
 
 def _add_model(parser: Any) -> None:
@@ -247,10 +288,10 @@ def _add_command(commands: Any, name: str, short: str, long: str, end: str) -> A
     )
 
 
-def _lazily(module: str) -> Callable[[argparse.Namespace], None]:
-    """Return the module's ``run``, imported when it is called."""
+def _lazily(module: str, function: str = "run") -> Callable[[argparse.Namespace], None]:
+    """Return a module's function, imported when it is called."""
 
     def command(options: argparse.Namespace) -> None:
-        import_module(module).run(options)
+        getattr(import_module(module), function)(options)
 
     return command

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam3.core.errors import CheckpointError, ModelError
-from napari_sam3.models.catalog import CATALOG, DEFAULT_MODEL, find_model
+from napari_sam3.core.tracker import Report, no_report
+from napari_sam3.models.catalog import CATALOG, DEFAULT_MODEL, ModelSpec, find_model
 from napari_sam3.models.device import resolve_device, resolve_dtype
+from napari_sam3.models.download import fetch_weights
 
 if TYPE_CHECKING:
     import torch
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["build_tracker"]
 
-_PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
-_WEIGHTS_SUFFIXES = (".safetensors", *_PICKLE_SUFFIXES)
+#: What names of weights files end with.
+WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
 
 def build_tracker(
@@ -28,6 +30,7 @@ def build_tracker(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
+    report: Report = no_report,
 ) -> Tracker:
     """Build a promptable model, ready to embed images.
 
@@ -40,11 +43,18 @@ def build_tracker(
         Accepted likewise; a model without its image encoder could not embed
         images, so it always has one.
     model : str or path
-        A catalog id (see ``napari-sam3 models``) or a weights file.
+        A catalog id (see ``napari-sam3 models``), whose weights are downloaded if
+        they are not here yet; or a weights file, or a folder with one, of any of
+        these networks, in any published form.
     device : str or torch.device
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     dtype : str or torch.dtype
-        ``"auto"`` (float32), ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+        ``"float32"``, ``"bfloat16"``, ``"float16"``, or ``"auto"``: bfloat16 where
+        this machine multiplies faster in it, which is tried once, else float32.
+        nano is always quickest in float32.
+    report : callable, optional
+        Called with the bytes that are done and all there are, while weights are
+        downloaded or checked; what it raises ends that.
 
     Returns
     -------
@@ -56,7 +66,8 @@ def build_tracker(
     ModelError
         If the model, device or dtype is unknown or not available.
     CheckpointError
-        If the weights file is missing, damaged, or of another network.
+        If the weights file is missing, damaged, or of another network, or cannot be
+        downloaded.
 
     Examples
     --------
@@ -73,37 +84,54 @@ def build_tracker(
                 f"{name} is {flag!r}; it is True or False. A model is chosen by its "
                 "name: build_tracker(model=...)."
             )
-    target, number = resolve_device(device), resolve_dtype(dtype)
-    path, model_id = _find_weights(model)
-    from napari_sam3.models.nano.tracker import NanoTracker
+    target = resolve_device(device)
+    resolve_dtype(dtype)  # a wrong one is refused before gigabytes are downloaded
+    spec, path = _find(model)
+    if spec is not None:
+        path = fetch_weights(spec, report=report)
+    if path is None:
+        raise AssertionError  # one of both there is
+    name = path.stem if spec is None else spec.id
+    return _load(path, name, target, dtype)
 
-    return NanoTracker.load(path, model_id=model_id, device=target, dtype=number)
 
-
-def _find_weights(model: str | os.PathLike[str]) -> tuple[Path, str]:
-    """Return the weights file of a catalog id or of a path, and the model's id."""
+def _find(model: str | os.PathLike[str]) -> tuple[ModelSpec | None, Path | None]:
+    """Return the catalog's entry, or the path, that a name stands for."""
     if not isinstance(model, str | os.PathLike):
         raise ModelError(f"{model!r} is no model; give a name or a weights file.")
     name = os.fspath(model)
     path = Path(name)
     is_path = isinstance(model, os.PathLike) or path.name != name
-    if name in CATALOG or not (is_path or path.suffix in _WEIGHTS_SUFFIXES):
-        spec = find_model(name)
-        path, name = spec.path, spec.id
-    else:
-        name = path.stem
-    if path.suffix in _PICKLE_SUFFIXES:
-        raise CheckpointError(
-            f"{path} is a pickle, which could run code when it is read; give a "
-            ".safetensors file."
-        )
-    try:
-        is_there = path.is_file()
-    except OSError:  # a name that no file can have
-        is_there = False
-    if not is_there:
-        raise CheckpointError(
-            f"There is no weights file at {path}; give the path of a .safetensors "
-            "file, or reinstall napari-sam3 if it is the embedded model's."
-        )
-    return path, name
+    is_file = path.name.endswith((*WEIGHTS_SUFFIXES, ".index.json"))
+    if name in CATALOG or not (is_path or is_file):
+        return find_model(name), None
+    return None, path
+
+
+def _load(
+    path: Path, name: str, device: torch.device, dtype: str | torch.dtype
+) -> Tracker:
+    """Build the network that a file's tensors are of."""
+    from napari_sam3.models.layouts import LAYOUTS
+    from napari_sam3.models.weights.layout import recognise
+    from napari_sam3.models.weights.source import open_weights
+
+    with open_weights(path) as source:
+        layout = recognise(source.shapes, LAYOUTS)
+        if layout is None:
+            raise CheckpointError(
+                f"{path} holds no network that napari-sam3 knows; give the weights of "
+                f"{', '.join(sorted({one.family for one in LAYOUTS}))}. What is in it "
+                "says: napari-sam3 models doctor PATH."
+            )
+        if layout.family == "nano":
+            from napari_sam3.models.nano.tracker import NanoTracker
+
+            number = resolve_dtype(dtype)
+            return NanoTracker.load(path, model_id=name, device=device, dtype=number)
+        number = resolve_dtype(dtype, device)
+        from napari_sam3.models import families
+        from napari_sam3.models.sam3.load import load as load_sam3
+
+        load = load_sam3 if layout.family == "sam3" else families.load
+        return load(source, layout, model_id=name, device=device, dtype=number)

@@ -1,0 +1,173 @@
+"""Hugging Face's cache: where the files lie that it, or we, downloaded.
+
+Its layout is documented and shared by many programs, so a file that any of them
+fetched is found, whether ``huggingface_hub`` is installed here or not::
+
+    models--facebook--sam3/
+        blobs/6d06f0a5…           the content, named by its hash
+        refs/main                 the commit that "main" was last
+        snapshots/3c879f39…/model.safetensors -> ../../blobs/6d06f0a5…
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = [
+    "assets_folder",
+    "blob_digest",
+    "cache_folder",
+    "cached_file",
+    "forget",
+    "is_true",
+    "place",
+    "repo_folder",
+]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
+
+
+def cache_folder() -> Path:
+    """Return where Hugging Face keeps models, by the environment's settings."""
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if value := os.environ.get(name):
+            return _expand(value)
+    return _home() / "hub"
+
+
+def assets_folder() -> Path:
+    """Return where this package may keep files beside Hugging Face's cache."""
+    value = os.environ.get("HF_ASSETS_CACHE")
+    return (_expand(value) if value else _home() / "assets") / "napari-sam3"
+
+
+def repo_folder(repo: str) -> Path:
+    """Return the folder of a repository such as ``"facebook/sam3"``."""
+    return cache_folder() / f"models--{repo.replace('/', '--')}"
+
+
+def cached_file(repo: str, name: str, revision: str = "main") -> Path | None:
+    """Find a file, in the revision if it is there, else in the newest other one.
+
+    Parameters
+    ----------
+    repo, name : str
+        Of the repository, and of the file in it.
+    revision : str
+        Branch, tag or commit.
+
+    Returns
+    -------
+    Path or None
+        Whether it is whole is not looked at.
+    """
+    snapshots = repo_folder(repo) / "snapshots"
+    commit = revision
+    with suppress(OSError):
+        commit = (repo_folder(repo) / "refs" / revision).read_text("utf-8").strip()
+    try:
+        preferred = snapshots / commit / name
+        if preferred.is_file():
+            return preferred
+        others = [folder / name for folder in snapshots.iterdir()]
+        files = [path for path in others if path.is_file()]
+        return max(files, key=lambda path: path.stat().st_mtime, default=None)
+    except OSError:
+        return None
+
+
+def blob_digest(path: Path) -> str | None:
+    """Return the hash that the cache promises of a file's content.
+
+    Parameters
+    ----------
+    path : Path
+        As `cached_file` returns it.
+
+    Returns
+    -------
+    str or None
+        SHA-256, or for small files git's SHA-1, in hex digits. None where the
+        system has no symbolic links: there, the cache does not say it.
+    """
+    for link in _links(path)[1:]:
+        if link.parent.name == "blobs" and _DIGEST.fullmatch(link.name):
+            return link.name
+    return None
+
+
+def place(blob: Path, repo: str, name: str, revision: str, commit: str) -> Path:
+    """Give a downloaded file its name in a snapshot.
+
+    Parameters
+    ----------
+    blob : Path
+        In the repository's ``blobs`` folder.
+    repo, name : str
+        Of the repository, and of the file in it.
+    revision, commit : str
+        What was asked for, and which commit that is.
+
+    Returns
+    -------
+    Path
+        The file in the snapshot.
+
+    Raises
+    ------
+    OSError
+        If the cache cannot be written.
+    """
+    folder = repo_folder(repo)
+    path = folder / "snapshots" / commit / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if revision != commit:
+        reference = folder / "refs" / revision
+        reference.parent.mkdir(parents=True, exist_ok=True)
+        reference.write_text(commit, "utf-8")
+    path.unlink(missing_ok=True)
+    if not is_true("HF_HUB_DISABLE_SYMLINKS"):
+        # Windows has no symbolic links for everybody; some file systems have none.
+        with suppress(OSError):
+            path.symlink_to(os.path.relpath(blob, path.parent))
+            return path
+    return blob.replace(path)
+
+
+def forget(path: Path) -> None:
+    """Remove a file from the cache: its name in the snapshot, and its content.
+
+    Parameters
+    ----------
+    path : Path
+        As `cached_file` returns it.
+    """
+    for link in _links(path):
+        link.unlink(missing_ok=True)
+
+
+def is_true(variable: str) -> bool:
+    """Tell whether an environment variable is set to yes, as Hugging Face reads it."""
+    return os.environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _links(path: Path) -> list[Path]:
+    """Return a file's name in a snapshot, and what it leads to, to the content."""
+    links = [path]
+    while links[-1].is_symlink() and len(links) < 5:
+        target = links[-1].parent / links[-1].readlink()
+        links.append(Path(os.path.normpath(target)))
+    return links
+
+
+def _home() -> Path:
+    if value := os.environ.get("HF_HOME"):
+        return _expand(value)
+    return _expand(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+
+
+def _expand(value: str) -> Path:
+    return Path(os.path.expandvars(value)).expanduser()
