@@ -24,7 +24,7 @@ def fake() -> FakeTracker:
 @pytest.fixture
 def engine(fake: FakeTracker) -> Iterator[Engine]:
     """Return an engine of its own; its thread ends with the test."""
-    engine = Engine(build=lambda model, device: fake)
+    engine = Engine(build=lambda model, **_: fake)
     yield engine
     engine.thread.stop()
 

@@ -40,7 +40,7 @@ def source(pixels=None, *, stamp=0, layer_id=None, index=(None, None)) -> PlaneS
 def test_models_are_loaded_once_and_the_last_two_stay():
     loaded = []
 
-    def build(model, device):
+    def build(model, device, report):
         loaded.append((model, device))
         return FakeTracker(model_id=model)
 
@@ -54,7 +54,7 @@ def test_models_are_loaded_once_and_the_last_two_stay():
 
 
 def test_loading_is_told_and_can_be_cancelled(fake):
-    engine = Engine(build=lambda model, device: fake)
+    engine = Engine(build=lambda model, **_: fake)
     told = []
     choice = ModelChoice("/some/where/cells.safetensors")
     engine.tracker(choice, lambda news: told.append(news.text))
@@ -75,7 +75,7 @@ def test_loading_is_told_and_can_be_cancelled(fake):
 def test_a_model_too_large_for_the_memory_makes_room_and_tries_again(fake):
     tries = []
 
-    def build(model, device):
+    def build(model, device, report):
         tries.append(model)
         if model == "huge" or tries.count(model) == 1 < len(tries):
             raise MemoryError
@@ -134,7 +134,7 @@ def test_other_models_and_planes_have_embeddings_of_their_own(engine, fake):
 
 def test_the_budget_evicts_what_was_not_used_for_longest(fake):
     one = SHAPE[0] * SHAPE[1] * 3
-    engine = Engine(build=lambda model, device: fake, budget=2 * one)
+    engine = Engine(build=lambda model, **_: fake, budget=2 * one)
     planes = [source() for _ in range(3)]
     for number in (0, 1, 0, 2):
         engine.embedding(fake, planes[number], silent)

@@ -161,7 +161,7 @@ def test_many_of_nothing_is_nothing(engine, plane, fake):
     assert reply.objects == ()
     assert not reply.labels.any()
     empty = FakeTracker(radius=-1)
-    engine = type(engine)(build=lambda model, device: empty)
+    engine = type(engine)(build=lambda model, **_: empty)
     reply = answer_many(engine, many(plane, [HERE]), silent)
     assert not reply.labels.any()
 

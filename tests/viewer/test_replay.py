@@ -37,7 +37,7 @@ def models() -> dict[str, FakeTracker]:
 
 @pytest.fixture
 def session(desk, models):
-    engine = Engine(build=lambda model, device: models[model])
+    engine = Engine(build=lambda model, **_: models[model])
     session = Session(desk, engine=engine)
     for place in PLACES:
         session.add_point(place)
@@ -202,7 +202,7 @@ def test_cancelled_it_says_so(session, models):
 def test_objects_of_all_planes_run_and_the_view_stays(models):
     viewer = ViewerModel()
     viewer.add_image(np.zeros((6, *SHAPE), np.uint8), name="stack")
-    engine = Engine(build=lambda model, device: models[model])
+    engine = Engine(build=lambda model, **_: models[model])
     session = Session(viewer, engine=engine)
     for plane in (1, 4):
         session.add_point((plane, 20, 30))

@@ -1064,7 +1064,7 @@ def test_cancelled_is_the_last_word(session, fake):
 
 def test_another_model_answers_the_same_prompts(desk, engine):
     models = {"nano": FakeTracker(), "large": FakeTracker(9, model_id="large")}
-    other = Engine(build=lambda model, device: models[model])
+    other = Engine(build=lambda model, **_: models[model])
     session = Session(desk, engine=other)
     session.add_point(OBJECT)
     session.wait(SECONDS)

@@ -273,7 +273,7 @@ deeds = st.lists(
 def test_the_script_gives_identical_labels_in_a_fresh_viewer(done):
     with ExitStack() as stack:
         fake = FakeTracker(scores=hashed_scores)
-        engine = Engine(build=lambda model, device: fake)
+        engine = Engine(build=lambda model, **_: fake)
         stack.callback(engine.thread.stop)
         viewers, sessions = [], []
         for _ in range(2):

@@ -747,7 +747,7 @@ def test_two_sessions_share_an_engine_and_know_only_their_own(engine, fake):
 def test_engines_load_each_model_once(engine, fake):
     loaded: list[str] = []
 
-    def build(model: str, device: str) -> FakeTracker:
+    def build(model: str, **_: object) -> FakeTracker:
         loaded.append(model)
         return fake
 

@@ -303,7 +303,7 @@ def slow_engine(fake: FakeTracker, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     fake.on_block = lambda done, total: never.wait(rng.choice([0, 0.001]))
     # Four planes, so that some have to be encoded again.
     budget = 4 * 3 * SHAPE[0] * SHAPE[1]
-    engine = Engine(build=lambda model, device: fake, budget=budget)
+    engine = Engine(build=lambda model, **_: fake, budget=budget)
     yield engine
     engine.thread.stop()
 

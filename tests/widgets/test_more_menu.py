@@ -7,6 +7,7 @@ import json
 import pytest
 from qtpy.QtGui import QGuiApplication
 
+from napari_sam3.models.catalog import CATALOG
 from napari_sam3.viewer.settings import read_settings
 from napari_sam3.widgets.keys import KEYS
 from napari_sam3.widgets.replay_dialog import ReplayDialog
@@ -131,15 +132,16 @@ def test_the_replay_dialog_offers_models(qtbot, monkeypatch):
     asked = ReplayDialog("my.safetensors")
     qtbot.addWidget(asked)
     names = [asked.models.itemText(i) for i in range(asked.models.count())]
-    assert names == ["nano", "my.safetensors", "weights file…"]
+    assert names == [*CATALOG, "my.safetensors", "weights file…"]
     assert asked.answer == ("my.safetensors", False)
     asked.models.activated.emit(0)
     asked.write.click()
     assert asked.answer == ("nano", True)
     picked = "napari_sam3.widgets.replay_dialog.ask_for_weights"
     monkeypatch.setattr(picked, lambda _: "")
-    asked.models.activated.emit(1)
+    file = asked.models.findText("weights file…")
+    asked.models.activated.emit(file)
     assert asked.answer == ("nano", True)
     monkeypatch.setattr(picked, lambda _: "other.safetensors")
-    asked.models.activated.emit(1)
+    asked.models.activated.emit(asked.models.findText("weights file…"))
     assert asked.answer == ("other.safetensors", True)

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from wrapt import ObjectProxy
 
 from napari_sam3 import attach
+from napari_sam3.models.catalog import CATALOG
 from napari_sam3.viewer.settings import read_settings
 from napari_sam3.widgets.panel import Panel
 
@@ -217,8 +218,9 @@ def test_choices_follow_the_layer_list(viewer, session, panel, settle):
     assert texts(combo) == ["new layer"]
 
 
-def test_choices_are_remembered(panel):
+def test_choices_are_remembered(panel, settle):
     choose(panel.model.device, "CPU")
+    settle()
     choose(panel.result.overlap, "write on background only")
     panel.cleanup.holes.setValue(12)
     panel.cleanup.keep_clicked.click()
@@ -229,7 +231,7 @@ def test_choices_are_remembered(panel):
     assert found.keep_clicked
 
 
-def test_a_weights_file_can_be_chosen(panel, session, tmp_path, monkeypatch):
+def test_a_weights_file_can_be_chosen(panel, session, settle, tmp_path, monkeypatch):
     path = tmp_path / "mine.safetensors"
     path.touch()
     asked = "napari_sam3.widgets.model_box.QFileDialog.getOpenFileName"
@@ -240,8 +242,10 @@ def test_a_weights_file_can_be_chosen(panel, session, tmp_path, monkeypatch):
     monkeypatch.setattr(asked, lambda *_: (str(path), ""))
     choose(panel.model.model, "weights file…")
     assert session.model == str(path)
-    assert texts(panel.model.model) == ["nano", "mine.safetensors", "weights file…"]
+    names = [*CATALOG, "mine.safetensors", "weights file…"]
+    assert texts(panel.model.model) == names
     assert panel.model.model.currentText() == "mine.safetensors"
+    settle()
     assert read_settings().model == str(path)
 
 

@@ -57,6 +57,7 @@ class Accepting:
         bench.answered.connect(self._on_answered)
         bench.changed.connect(self._on_changed)
         bench.asking.failed.connect(self._on_failed)
+        bench.switch.failed.connect(self._on_failed)
 
     def accept(self) -> list[int]:
         """Write what the preview shows.

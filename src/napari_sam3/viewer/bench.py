@@ -36,6 +36,7 @@ from napari_sam3.viewer.replies import ManyReply, Reply, in_words, preview_of
 from napari_sam3.viewer.results import Results, Written
 from napari_sam3.viewer.script import Script
 from napari_sam3.viewer.status import Status
+from napari_sam3.viewer.switching import ModelSwitch
 
 __all__ = ["Bench"]
 
@@ -55,6 +56,8 @@ class Bench:
         Thread, models, embeddings.
     choice : ModelChoice
         The model to begin with.
+    fallback : ModelChoice, optional
+        Who answers if that one cannot be loaded.
     """
 
     preview_changed = Signal(object)
@@ -62,22 +65,28 @@ class Bench:
     answered = Signal()
 
     def __init__(
-        self, viewer: ViewerModel, engine: Engine, choice: ModelChoice
+        self,
+        viewer: ViewerModel,
+        engine: Engine,
+        choice: ModelChoice,
+        fallback: ModelChoice | None = None,
     ) -> None:
         self._viewer = weakref.ref(viewer)
         self.engine = engine
-        self.choice = choice
         self.mode = "one"
         self.cleanup = Cleanup()
         self.history = History()
-        self.script = Script(_begun(choice))
+        self.script = Script()
+        self.script.begin(choice)
         self.preview: Preview | None = None
         self.reply: Reply | ManyReply | None = None
         self._layer = PreviewLayer()
         self._asked: tuple[Any, ...] | None = None
         self._encoded: tuple[Any, ...] | None = None
+        self._was_held = False
         self.is_closed = False
         self.asking = Asking(engine)
+        self.switch = ModelSwitch(engine, self.asking, fallback or choice, choice)
         self.follower = ImageFollower(viewer)
         self.drafting = Drafting(viewer, self.follower)
         self.results = Results(viewer)
@@ -85,6 +94,7 @@ class Bench:
         self.follower.lost.connect(self._on_lost)
         self.drafting.edited.connect(self._on_edited)
         self.asking.failed.connect(self._on_failed)
+        self.switch.ended.connect(self._on_switched)
         self.drafting.layers_changed.connect(self.changed.emit)
         self.drafting.trouble_changed.connect(self.refresh)
         self.results.changed.connect(self.changed.emit)
@@ -109,6 +119,25 @@ class Bench:
             raise LayerError("There is no image; open one first.")
         return self.follower.image
 
+    @property
+    def choice(self) -> ModelChoice:
+        """The model that answers."""
+        return self.switch.choice
+
+    def choose(self, choice: ModelChoice) -> None:
+        """Have another model answer as soon as it is loaded."""
+        if self.is_closed:
+            self.switch.choice = choice
+        elif choice == self.switch.chosen:
+            self.switch.problem = None  # nobody asks for the other one any more
+            self.changed.emit()
+        else:
+            # What the earlier model is doing is not wanted any more.
+            self._was_held |= self.asking.is_asking
+            self.asking.supersede()
+            self.switch.start(choice)
+            self.changed.emit()
+
     def ask(self) -> None:
         """Ask for what the draft describes; hide what it does not any more."""
         try:
@@ -122,6 +151,7 @@ class Bench:
         if self.drafting.draft.is_incomplete:
             self._withdraw()
             return
+        self.switch.begin()
         dialogues = self.dialogues()
         plane = (source.key, self.choice, source.stamp)
         asked = (plane, self.mode, dialogues, finish)
@@ -129,6 +159,9 @@ class Bench:
             return
         if not dialogues or self._asked is None or self._asked[0][0] != source.key:
             self.show(None)
+        if self.switch.is_busy:
+            self._was_held = True  # until it is known who answers
+            return
         self._asked = asked
         then: Callable[[Any], None] = partial(self._on_reply, source.key)
         if dialogues and self.mode == "one":
@@ -151,7 +184,7 @@ class Bench:
     def is_awaiting(self) -> bool:
         """Whether the mask of the shown plane's prompts is still to come."""
         return self.drafting.draft.is_incomplete or (
-            self.asking.is_asking and bool(self.dialogues())
+            (self.asking.is_asking or self.switch.is_busy) and bool(self.dialogues())
         )
 
     @property
@@ -246,9 +279,14 @@ class Bench:
             if self.asking.is_asking:
                 # What is still shown answers earlier prompts.
                 self._withdraw()
+            was_busy = self.switch.is_busy
             self.asking.cancel()
+            if was_busy:
+                self.script.fall_back(self.choice)
+                self._on_switched()  # the earlier model goes on
             self.changed.emit()
-            self.asking.status = Status("cancelled")
+            if not self.asking.is_asking:
+                self.asking.status = Status("cancelled")
 
     def close(self) -> None:
         """Let go of the viewer; layers with the user's work stay. Idempotent."""
@@ -313,6 +351,16 @@ class Bench:
         self._asked = None  # so that the same may be tried again
         self.show(None)
 
+    def _on_switched(self, error: Exception | None = None) -> None:
+        if self._was_held and self._asked is not None:
+            self._asked = self._asked[:1]  # the plane: ask again, and show until then
+        self._was_held = False
+        if error is None:
+            self.script.use(self.choice)
+        else:
+            self.script.fall_back(self.choice)
+        self.refresh()
+
     def _on_prepared(self, plane: tuple[Any, ...], _: None = None) -> None:
         self._encoded = plane
         self.asking.status = Status("ready: click on an object")
@@ -324,13 +372,3 @@ class Bench:
         self.asking.status = Status(in_words(reply, self.drafting.draft))
         self.changed.emit()
         self.answered.emit()
-
-
-def _begun(choice: ModelChoice) -> str:
-    """Return the arguments of a choice that is not the usual one."""
-    usual = ModelChoice()
-    return "".join(
-        f", {name}={getattr(choice, name)!r}"
-        for name in ("model", "device")
-        if getattr(choice, name) != getattr(usual, name)
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Hashable, MutableMapping
 from dataclasses import dataclass
@@ -26,9 +27,11 @@ from napari_sam3.models.device import (
 )
 from napari_sam3.models.loading import load_torch_libraries
 from napari_sam3.models.warmup import warm_up
+from napari_sam3.viewer.fetching import telling_bytes
 from napari_sam3.viewer.inference import InferenceThread, News
 
 if TYPE_CHECKING:
+    from napari_sam3.models.machine import Machine
     from napari_sam3.viewer.planes import PlaneKey, PlaneSource
 
 __all__ = ["Engine", "ModelChoice", "Tell", "shared_engine"]
@@ -90,9 +93,17 @@ class Engine:
     Parameters
     ----------
     build : callable, optional
-        As `build_tracker`; called with the keywords ``model`` and ``device``.
+        As `build_tracker`; called with the keywords ``model``, ``device`` and
+        ``report``.
     budget : int, optional
         Bytes that embeddings may hold.
+
+    Attributes
+    ----------
+    machines : dict of str to Machine
+        How fast this machine is, by device, once that was measured.
+    seconds : dict of (str, str) to float
+        How long the quickest image took, by model id and device.
     """
 
     def __init__(
@@ -103,6 +114,8 @@ class Engine:
     ) -> None:
         self.thread = InferenceThread()
         self.cache = EmbeddingCache(budget)
+        self.machines: dict[str, Machine] = {}
+        self.seconds: dict[tuple[str, str], float] = {}
         self._build = build
         self._trackers = Recent(_MODELS_KEPT)
         self._turns = Recent(_TURNS_BUDGET, lambda turn: turn.nbytes)
@@ -122,7 +135,8 @@ class Engine:
     def _load(self, choice: ModelChoice, tell: Tell) -> Tracker:
         tell(News(f"loading {choice.name}…"))
         load_torch_libraries()
-        tracker = self._build(model=choice.model, device=choice.device)
+        report = telling_bytes(choice.name, tell)
+        tracker = self._build(model=choice.model, device=choice.device, report=report)
         tell(News(f"warming up {choice.name}…"))
         # scikit-image takes a quarter of a second when it is first used: for the
         # clean-up here, for the colours of Labels layers in napari.
@@ -161,9 +175,11 @@ class Engine:
                 tell(News("encoding…", done, total))
 
             report(0, 0)
+            start = time.perf_counter()
             embedding = self.sparing(
                 lambda: tracker.embed([pixels], report=report)[0], tracker, tell
             )
+            self._note_seconds(tracker, time.perf_counter() - start)
             self.cache.put(key, embedding)
             if self._losses[layer_id] != losses:  # meanwhile
                 self.cache.evict(lambda one: one == key)
@@ -232,6 +248,10 @@ class Engine:
         self._losses[layer_id] += 1
         self._lost.put(layer_id)
         self.cache.evict(lambda key: _key(key).plane.layer_id == layer_id)
+
+    def _note_seconds(self, tracker: Tracker, seconds: float) -> None:
+        key = (tracker.model_id, str(tracker.device))
+        self.seconds[key] = min(seconds, self.seconds.get(key, seconds))
 
     def _clear_up(self) -> None:
         """Forget answers about layers that are gone. Runs on the thread."""

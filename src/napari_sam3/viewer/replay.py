@@ -137,7 +137,8 @@ class Replay:
             raise StateError(
                 "No object here remembers its prompts; accept one, or load prompts."
             )
-        choice = ModelChoice(model or bench.choice.model, bench.choice.device)
+        chosen = bench.switch.chosen
+        choice = ModelChoice(model or chosen.model, chosen.device)
         self._todo, self._done, self._choice = records, [], choice
         self._image, self._labels = bench.image, bench.results.labels
         self._run += 1

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from napari_sam3.core.marks import BoxMark, Mark, MaskMark, OutlineMark, PointMark
+from napari_sam3.viewer.engine import ModelChoice
 from napari_sam3.viewer.history import Draft
 
 __all__ = ["Script"]
@@ -27,6 +28,24 @@ class Script:
         self._image: str | None = None
         self._order: tuple[int, ...] | None = None
         self._steps: dict[int, int] = {}
+        self._choice = ModelChoice()
+
+    def begin(self, choice: ModelChoice) -> None:
+        """Begin with a model, which is given to ``attach`` if it is not the usual."""
+        self._begun = "".join(f", {one}" for one in _changes(ModelChoice(), choice))
+        self._choice = choice
+
+    def fall_back(self, choice: ModelChoice) -> None:
+        """Begin with this one after all, if the first one never answered."""
+        if choice != self._choice:
+            self.begin(choice)
+
+    def use(self, choice: ModelChoice) -> None:
+        """Append what chooses another model, if it is another."""
+        for change in _changes(self._choice, choice):
+            name, _, value = change.partition("=")
+            self.add(f"s.{name} = {value}")
+        self._choice = choice
 
     def __str__(self) -> str:
         """Return the program."""
@@ -99,6 +118,14 @@ class Script:
         removed = list((old - new).elements())
         if added or removed:
             self.add(_edit_line(added, removed))
+
+
+def _changes(before: ModelChoice, after: ModelChoice) -> list[str]:
+    return [
+        f"{name}={getattr(after, name)!r}"
+        for name in ("model", "device")
+        if getattr(after, name) != getattr(before, name)
+    ]
 
 
 def _placed(draft: Draft) -> Counter[Mark]:

@@ -41,6 +41,9 @@ class Session(Prompting):
         Thread, models and embeddings; by default those of the process.
     choice : ModelChoice, optional
         The model to begin with.
+    fallback : ModelChoice, optional
+        Who answers if that one cannot be loaded; without it every question tries to
+        load it again.
 
     Attributes
     ----------
@@ -71,8 +74,10 @@ class Session(Prompting):
         *,
         engine: Engine | None = None,
         choice: ModelChoice | None = None,
+        fallback: ModelChoice | None = None,
     ) -> None:
-        bench = Bench(real(viewer), engine or shared_engine(), choice or ModelChoice())
+        engine, choice = engine or shared_engine(), choice or ModelChoice()
+        bench = Bench(real(viewer), engine, choice, fallback)
         super().__init__(bench)
         self._accepting = Accepting(self._bench)
         self._replay = Replay(self._bench)
@@ -81,6 +86,7 @@ class Session(Prompting):
         bench.asking.status_changed.connect(self.status_changed.emit)
         bench.asking.started.connect(self.started.emit)
         bench.asking.failed.connect(self._tell_error)
+        bench.switch.failed.connect(self._tell_error)
         bench.preview_changed.connect(self.preview_changed.emit)
         bench.changed.connect(self.changed.emit)
         self._accepting.refused.connect(self._tell_error)

@@ -12,7 +12,7 @@ from napari_sam3.core.errors import StateError
 from napari_sam3.models.catalog import CATALOG, DEFAULT_MODEL
 from napari_sam3.viewer.labels import Overlap
 
-__all__ = ["DEVICES", "Settings", "read_settings", "save_setting"]
+__all__ = ["DEVICES", "Settings", "missing_model", "read_settings", "save_setting"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -73,6 +73,12 @@ def read_settings() -> Settings:
         if _CHECKS[name](value):
             found[name] = _kind(name)(value)
     return Settings(**found)
+
+
+def missing_model() -> str:
+    """Return the weights file that is remembered but gone; empty if there is none."""
+    value = getattr(getattr(_stored(), "model", None), "model", None)
+    return value if isinstance(value, str) and not _is_model(value) else ""
 
 
 def save_setting(name: str, value: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points, Shapes
@@ -15,10 +15,15 @@ from napari_sam3.viewer.engine import ModelChoice
 from napari_sam3.viewer.follower import real
 from napari_sam3.viewer.history import Draft
 from napari_sam3.viewer.labels import Overlap
+from napari_sam3.viewer.offers import ModelOffer, ask_for_speed, model_offers
 from napari_sam3.viewer.polarity import polarity_of, set_polarity
 from napari_sam3.viewer.preview import Preview
 from napari_sam3.viewer.scanning import scan_ids
 from napari_sam3.viewer.status import Status
+from napari_sam3.viewer.switching import ModelProblem
+
+if TYPE_CHECKING:
+    from napari_sam3.models.machine import Machine
 
 __all__ = ["MODES", "Workspace"]
 
@@ -105,23 +110,55 @@ class Workspace:
 
     @property
     def model(self) -> str:
-        """Catalog id or weights file of the model."""
-        return self._bench.choice.model
+        """Catalog id or weights file of the model.
+
+        Setting it loads the model, and downloads it first if need be. Until it is
+        loaded, prompts wait for it; if it cannot be, the earlier one is back, and
+        `model_problem` says why.
+        """
+        return self._bench.switch.chosen.model
 
     @model.setter
     def model(self, model: str) -> None:
-        self._choose(ModelChoice(str(model), self._bench.choice.device))
-        self._bench.script.add(f"s.model = {str(model)!r}")
+        self._choose(str(model), self.device)
 
     @property
     def device(self) -> str:
         """Where the model runs: "auto", "cpu", "cuda" or "mps"."""
-        return self._bench.choice.device
+        return self._bench.switch.chosen.device
 
     @device.setter
     def device(self, device: str) -> None:
-        self._choose(ModelChoice(self._bench.choice.model, str(device)))
-        self._bench.script.add(f"s.device = {str(device)!r}")
+        self._choose(self.model, str(device))
+
+    @property
+    def is_switching(self) -> bool:
+        """Whether the model is still on its way, and an earlier one is there."""
+        return self._bench.switch.is_busy
+
+    @property
+    def model_problem(self) -> ModelProblem | None:
+        """Why the model that was chosen last is not the one that answers."""
+        return self._bench.switch.problem
+
+    @property
+    def models(self) -> tuple[ModelOffer, ...]:
+        """The catalog, with what is known of each model on this machine.
+
+        How long they take is known after `measure_speed`.
+        """
+        return model_offers(self._bench.engine, self.device)
+
+    @property
+    def machine(self) -> Machine | None:
+        """What `measure_speed` found out about the device that is chosen."""
+        return self._bench.engine.machines.get(self.device)
+
+    def measure_speed(self) -> None:
+        """Find out how fast this machine is, so that `models` says it; see `wait`."""
+        self._check_open()
+        bench = self._bench
+        ask_for_speed(bench.asking, bench.engine, self.device, bench.changed.emit)
 
     @property
     def mode(self) -> str:
@@ -229,10 +266,8 @@ class Workspace:
         if self._bench.is_closed:
             raise StateError("This session is closed; attach to the viewer again.")
 
-    def _choose(self, choice: ModelChoice) -> None:
-        if choice != self._bench.choice:
-            self._bench.choice = choice
-            self._bench.refresh()
+    def _choose(self, model: str, device: str) -> None:
+        self._bench.choose(ModelChoice(model, device))
 
     def _echo_layer(self, name: str, layer: Any) -> None:
         value = "None" if layer is None else f"viewer.layers[{real(layer).name!r}]"

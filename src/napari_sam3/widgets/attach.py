@@ -9,11 +9,12 @@ from functools import partial
 from typing import Any
 
 from napari.components import ViewerModel
+from napari.utils.notifications import show_warning
 
 from napari_sam3.core.errors import StateError
 from napari_sam3.viewer.cleanup import Cleanup
-from napari_sam3.viewer.engine import ModelChoice
 from napari_sam3.viewer.follower import real
+from napari_sam3.viewer.remembered import beginning
 from napari_sam3.viewer.session import Session
 from napari_sam3.viewer.settings import read_settings
 
@@ -81,8 +82,8 @@ def attach(
 
 def _open(viewer: ViewerModel, model: str | None, device: str | None) -> _Desk:
     settings = read_settings()
-    choice = ModelChoice(model or settings.model, device or settings.device)
-    session = Session(viewer, choice=choice)
+    begin = beginning(settings, model, device)
+    session = Session(viewer, choice=begin.choice, fallback=begin.fallback)
     if not _DESKS:  # one budget for all, which may have been changed since
         session.cache_budget = settings.cache_mb * 2**20
     session.cleanup = Cleanup(
@@ -96,6 +97,8 @@ def _open(viewer: ViewerModel, model: str | None, device: str | None) -> _Desk:
     forget = partial(_forget, id(viewer))
     session.closed.connect(forget)
     weakref.finalize(viewer, forget)
+    if begin.warning:
+        show_warning(begin.warning)
     return desk
 
 

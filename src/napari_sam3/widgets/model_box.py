@@ -8,16 +8,20 @@ from pathlib import Path
 from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
+from napari_sam3.models.build import WEIGHTS_SUFFIXES
 from napari_sam3.models.catalog import CATALOG
 from napari_sam3.viewer.session import Session
 from napari_sam3.viewer.settings import save_setting
+from napari_sam3.viewer.switching import ModelProblem
 from napari_sam3.widgets.layer_combo import LayerCombo
+from napari_sam3.widgets.model_menu import ModelMenu
+from napari_sam3.widgets.model_question import may_be_used
+from napari_sam3.widgets.model_trouble import ModelTrouble
 from napari_sam3.widgets.parts import Combo, form, row
 from napari_sam3.widgets.telling import told
 
 __all__ = ["ModelBox", "ask_for_weights", "device_entries", "model_entries"]
 
-_FILE = ""
 _DEVICE_NAMES = {
     "auto": "auto",
     "cpu": "CPU",
@@ -29,6 +33,8 @@ _DEVICE_NAMES = {
 class ModelBox(QWidget):  # type: ignore[misc]
     """Combo boxes for the image, the model and the device.
 
+    What is chosen here is remembered for the next start once it was loaded.
+
     Parameters
     ----------
     session : Session
@@ -38,46 +44,88 @@ class ModelBox(QWidget):  # type: ignore[misc]
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
+        self._unsaved: dict[str, str] = {}
+        self._known = (session.machine, session.is_switching)
         self.image = LayerCombo(
             session, "image", Image, "The image layer whose objects you click on"
         )
-        self.model = Combo(
-            "The network that finds the masks\n"
-            + "\n".join(f"{spec.id}: {spec.summary}" for spec in CATALOG.values())
-        )
+        self.model = ModelMenu()
         self.device = Combo(
             "Where the network runs; auto takes a graphics card if there is one"
         )
+        self.trouble = ModelTrouble(self._try_again)
+        self._offers = session.models
+        self.model.opened.connect(self._on_opened)
         self.model.activated.connect(self._choose_model)
         self.device.activated.connect(self._choose_device)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        for combo, share in ((self.model, 8), (self.device, 5)):
+            policy = combo.sizePolicy()
+            policy.setHorizontalStretch(share)  # "sam2.1-base-plus" is long
+            combo.setSizePolicy(policy)
         model = row(self.model, self.device)
-        model.setToolTip(self.model.toolTip())
+        model.setToolTip("The network that finds the masks, and where it runs")
         layout.addWidget(form(("Image", self.image), ("Model", model)))
+        layout.addWidget(self.trouble)
 
     def refresh(self) -> None:
         """Show what the session has."""
         self.image.refresh()
-        current = self._session.model
-        self.model.put([*model_entries(current), ("weights file…", _FILE)], current)
-        device = self._session.device
-        self.device.put(device_entries(device), device)
+        session = self._session
+        known = (session.machine, session.is_switching)
+        if known != self._known:
+            self._known, self._offers = known, session.models
+        self._save()
+        self.model.show_offers(self._offers, session.model)
+        self.device.put(device_entries(session.device), session.device)
+        self.trouble.refresh(session.model_problem, Path(session.model).name)
+
+    def _on_opened(self) -> None:
+        """Look again what is here, and find out how fast this machine is."""
+        with told():
+            self._session.measure_speed()
+        self._offers = self._session.models
+        self.refresh()
 
     def _choose_model(self, index: int) -> None:
         model = self.model.itemData(index) or ask_for_weights(self)
         if model:
+            self._use(model)
+        self.refresh()
+
+    def _use(self, model: str) -> None:
+        speed = next((one.speed for one in self._offers if one.model == model), "")
+        if model == self._session.model or may_be_used(model, self, speed):
             with told():
                 self._session.model = model
-                save_setting("model", model)
+                self._unsaved["model"] = model
+
+    def _try_again(self, problem: ModelProblem) -> None:
+        if may_be_used(problem.model, self):
+            with told():
+                self._session.device = problem.device
+                self._session.model = problem.model
+                self._unsaved = {"model": problem.model, "device": problem.device}
         self.refresh()
 
     def _choose_device(self, index: int) -> None:
         device = self.device.itemData(index)
         with told():
             self._session.device = device
-            save_setting("device", device)
+            self._unsaved["device"] = device
         self.refresh()
+
+    def _save(self) -> None:
+        """Remember what was chosen here and is in use by now."""
+        if self._session.is_switching:
+            return
+        unsaved, self._unsaved = self._unsaved, {}
+        for name, value in unsaved.items():
+            # What was cancelled or could not be loaded is the earlier one again.
+            if getattr(self._session, name) == value:
+                with told():
+                    save_setting(name, value)
 
 
 def model_entries(current: str) -> list[tuple[str, str]]:
@@ -102,7 +150,11 @@ def device_entries(current: str) -> list[tuple[str, str]]:
 
 def ask_for_weights(parent: QWidget) -> str:
     """Let the user pick a weights file; empty if there was none picked."""
+    patterns = [f"*{suffix}" for suffix in (*WEIGHTS_SUFFIXES, ".index.json")]
     path, _ = QFileDialog.getOpenFileName(
-        parent, "Weights of a model", "", "Weights (*.safetensors);;All files (*)"
+        parent,
+        "Weights of a model",
+        "",
+        f"Weights ({' '.join(patterns)});;All files (*)",
     )
     return str(path)

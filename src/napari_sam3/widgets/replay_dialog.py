@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
 from napari_sam3.widgets.model_box import ask_for_weights, model_entries
+from napari_sam3.widgets.model_question import may_be_used
 from napari_sam3.widgets.parts import Combo, form
 
 __all__ = ["ReplayDialog"]
@@ -61,7 +62,7 @@ class ReplayDialog(QDialog):  # type: ignore[misc]
         self.models.put(entries, self._model)
 
     def _choose(self, index: int) -> None:
-        self._model = (
-            self.models.itemData(index) or ask_for_weights(self) or self._model
-        )
+        model = self.models.itemData(index) or ask_for_weights(self)
+        if model and may_be_used(model, self):
+            self._model = model
         self._fill()
