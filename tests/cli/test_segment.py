@@ -189,3 +189,17 @@ def test_a_failure_leaves_earlier_results_alone(sam3, cells_png, tmp_path):
         cells_png.name,
         output.name,
     ]
+
+
+def test_a_terminal_sees_how_much_of_the_image_was_looked_at(
+    sam3, cells_png, tmp_path, monkeypatch
+):
+    told = []
+    monkeypatch.setattr(
+        "napari_sam3.cli.report.Progress.say", lambda self, text: told.append(text)
+    )
+    done = sam3("segment", cells_png, "--point", "70,60", "-o", tmp_path / "a.tif")
+    assert done.code == 0
+    shares = [text for text in told if text.startswith("looking at the image: ")]
+    assert len(shares) > 5
+    assert shares[-1] == "looking at the image: 100%"

@@ -165,7 +165,11 @@ class Job:
             import torch  # noqa: F401
         progress.say(f"loading the model {self.model}")
         with watch.stage("load model"):
-            return build_tracker(model=self.model, device=self.device)
+            return build_tracker(
+                model=self.model,
+                device=self.device,
+                report=progress.share(f"fetching the model {self.model}"),
+            )
 
     def _segment(
         self,
@@ -179,7 +183,9 @@ class Job:
 
         progress.say("looking at the image")
         with watch.stage("embed"):
-            (embedding,) = tracker.embed([rgb])
+            (embedding,) = tracker.embed(
+                [rgb], report=progress.share("looking at the image")
+            )
         progress.say(f"segmenting {len(prompts)} objects")
         with watch.stage("predict"):
             return find_objects(

@@ -96,10 +96,7 @@ def run_doctor(options: argparse.Namespace) -> None:
         progress.say("Measuring how fast this machine is …")
         machine = measure()
         for model in models:
-
-            def report(done: int, total: int, model: str = model) -> None:
-                progress.say(f"Reading {model}: {done / max(total, 1):.0%}")
-
+            report = progress.share(f"Reading {model}")
             found.append(examine(model, machine=machine, report=report))
     if options.json:
         from dataclasses import asdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -71,6 +71,21 @@ class Progress:
             self._stream.write(f"\r{text:<{self._width}}")
             self._stream.flush()
             self._width = len(text)
+
+    def share(self, text: str) -> Callable[[int, int], None]:
+        """Return what says how much of something is done.
+
+        Parameters
+        ----------
+        text : str
+            What is being done.
+
+        Returns
+        -------
+        callable
+            Takes how much is done, and of how much.
+        """
+        return lambda done, total: self.say(f"{text}: {done / max(total, 1):.0%}")
 
     def __enter__(self) -> Progress:
         """Begin with no line."""
