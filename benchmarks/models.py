@@ -97,6 +97,7 @@ def _line(spec: ModelSpec) -> str:
         spec.id,
         f"{whole['operations'] / 1e9:,.0f} G",
         *(_seconds(one[what]) for one in (whole, half) for what in ("encode", "click")),
+        f"{whole['kept_bytes'] / 1e6:.1f} MB",
         f"{whole['peak_bytes'] / 2**30:.1f} GiB",
     )
 
@@ -136,6 +137,7 @@ def _measure(spec: ModelSpec, dtype: str) -> dict[str, Any]:
         "encode": encode,
         "click": click,
         "operations": counter.get_total_flops(),
+        "kept_bytes": embedding.nbytes,
         "peak_bytes": peak_memory(),
     }
 

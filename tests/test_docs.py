@@ -16,6 +16,7 @@ from PIL import Image
 import napari_sam3
 from docs import screenshots
 from napari_sam3 import Session, attach
+from napari_sam3.models.catalog import CATALOG
 from napari_sam3.samples import open_nuclei
 from napari_sam3.viewer.engine import Engine
 from napari_sam3.widgets.keys import KEYS
@@ -134,6 +135,21 @@ def test_the_table_of_keys_is_complete():
 def test_pictures_are_there(name: str):
     for target in _PICTURE.findall(PAGES[name].read_text(encoding="utf-8")):
         assert (ROOT / "docs" / target).is_file()
+
+
+@pytest.mark.parametrize("spec", CATALOG.values(), ids=list(CATALOG))
+def test_the_table_of_models_says_what_the_catalog_says(spec):
+    channels, rows, cols = spec.embedding_shape
+    facts = (
+        spec.licence,
+        f"{spec.parameters / 1e6:.1f} M",
+        f"{spec.input_size}²",
+        f"{spec.low_res_size}²",
+        f"1 × {channels} × {rows} × {cols}",
+    )
+    lines = PAGES["models.md"].read_text(encoding="utf-8").splitlines()
+    (line, *_) = [one for one in lines if one.startswith(f"| `{spec.id}` | ")]
+    assert line.endswith(f"| {' | '.join(facts)} |")
 
 
 def test_links_of_the_readme_lead_somewhere():

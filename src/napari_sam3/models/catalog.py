@@ -117,7 +117,7 @@ _SPECS = (
                 "0567debeec80ba4ac6369540c6c248025283cb3ff2b92827509e57e2b3541cb6",
             ),
         ),
-        "SAM 3 trained further; its clicks and scores are better than SAM 3's",
+        "SAM 3, trained further by Meta; as large and as slow",
     ),
     _family(
         "sam2.1-tiny",

@@ -71,7 +71,12 @@ def load(
 
     def convert(name: str, tensor: Tensor) -> Tensor:
         is_exact = name.startswith("prompt_encoder.")
-        return tensor.to(device, torch.float32 if is_exact else dtype)
+        # Were a few tensors still mapped, all of the file would stay in memory.
+        return tensor.to(
+            device,
+            torch.float32 if is_exact else dtype,
+            copy=tensor.dtype != dtype,
+        )
 
     fill(network, source, layout, convert)
     network.eval().requires_grad_(False)

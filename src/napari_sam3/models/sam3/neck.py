@@ -31,12 +31,22 @@ class Doubling(nn.Module):
         self.weight = nn.Parameter(torch.empty(inputs, outputs, 2, 2))
         self.bias = nn.Parameter(torch.empty(outputs))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Take (B, L, inputs) to (B, 4 L, outputs)."""
-        inputs, outputs = self.weight.shape[:2]
-        matrix = self.weight.permute(2, 3, 1, 0).reshape(4 * outputs, inputs)
-        doubled = linear(tokens, matrix, self.bias.repeat(4))
-        return doubled.view(tokens.shape[0], -1, outputs)
+    def forward(self, tokens: Tensor, projection: nn.Conv2d | None = None) -> Tensor:
+        """Take (B, L, inputs) to (B, 4 L, outputs).
+
+        A 1 x 1 convolution that follows may be given: it is drawn in.
+        """
+        matrix: Tensor = self.weight.permute(2, 3, 1, 0)
+        bias: Tensor = self.bias
+        if projection is not None:
+            # In float32, or the product would be rounded twice.
+            after = projection.weight.flatten(1).float()
+            matrix, bias = after @ matrix.float(), after @ bias.float()
+            if projection.bias is not None:
+                bias = bias + projection.bias
+            matrix, bias = matrix.to(tokens.dtype), bias.to(tokens.dtype)
+        doubled = linear(tokens, matrix.flatten(0, 2), bias.repeat(4))
+        return doubled.view(tokens.shape[0], -1, len(bias))
 
 
 def unnest(tokens: Tensor, times: int) -> Tensor:
@@ -82,13 +92,20 @@ class Level(nn.Module):
         A 1 x 1 convolution that follows may be given: it is drawn into the last one
         here, which then computes the few channels that are wanted of it.
         """
-        for index, doubling in enumerate(self.doublings):
-            tokens = doubling(tokens if index == 0 else F.gelu(tokens))
-        pixels = self.conv_1x1(unnest(tokens, len(self.doublings)))
+        # One name for all of it: at the finest level each step takes 85 MB, which
+        # have to be free again when the next but one needs them.
+        if self.doublings:
+            *earlier, last = self.doublings
+            for doubling in earlier:
+                tokens = F.gelu(doubling(tokens))
+            tokens = last(tokens, self.conv_1x1)
+        else:
+            tokens = linear(tokens, self.conv_1x1.weight.flatten(1), self.conv_1x1.bias)
+        tokens = unnest(tokens, len(self.doublings))
         if projection is None:
-            return self.conv_3x3(pixels)
+            return self.conv_3x3(tokens)
         weight, bias = _joined(self.conv_3x3, projection)
-        return F.conv2d(pixels, weight, bias, padding=1)
+        return F.conv2d(tokens, weight, bias, padding=1)
 
 
 class Neck(nn.Module):
