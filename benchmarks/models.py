@@ -43,9 +43,9 @@ _CLICKS = 9
 _ENCODINGS = 5
 #: Seconds: what takes longer is timed once.
 _QUICK = 5
+_SAME_NETWORK = {"sam3.1": "sam3"}
 #: Of the catalog, where they are called otherwise than their network.
 _VARIANTS = {
-    "sam3.1": "sam3",  # the same network
     "sam-vit-base": "vit_b",
     "sam-vit-large": "vit_l",
     "sam-vit-huge": "vit_h",
@@ -79,12 +79,13 @@ def main(argv: list[str] | None = None) -> int:
     for name, value in conditions(_SIZE, 1).items():
         print(f"- {name}: {value}")
     print()
-    print(
-        _row("model", "operations", "float32", "click", "bfloat16", "click", "memory")
-    )
-    print("|---" + "|--:" * 6 + "|")
+    head = ("operations", "float32", "click", "bfloat16", "click", "kept", "memory")
+    print(_row("model", *head))
+    print("|---" + "|--:" * len(head) + "|")
     for model in arguments.models or CATALOG:
-        print(_line(CATALOG[model]), flush=True)
+        spec = CATALOG[model]
+        same = _SAME_NETWORK.get(model)
+        print(_row(spec.id, f"as {same}") if same else _line(spec), flush=True)
     return 0
 
 

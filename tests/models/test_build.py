@@ -166,3 +166,24 @@ def test_weights_in_float16_are_the_same_network(weights, tmp_path):
     )
     assert other.dtype == torch.float32
     assert torch.allclose(one, other, atol=0.02 * float(one.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("cells.safetensors", "cells"),
+        ("sam2.1-hiera-tiny", "sam2.1-hiera-tiny"),
+        ("nano.safetensors", "nano.safetensors"),
+        ("nano", "./nano"),
+    ],
+)
+def test_a_file_is_never_called_like_a_model_of_the_catalog(
+    weights, tmp_path, name, called
+):
+    path = tmp_path / name
+    if "." not in name or name.startswith("sam2"):
+        path.mkdir()
+        weights.rename(path / "model.safetensors")
+    else:
+        weights.rename(path)
+    assert build_tracker(model=path, device="cpu").model_id == called

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from napari_sam3.core.errors import MemoryFullError, ModelError
+from napari_sam3.models import device as device_module
 from napari_sam3.models.device import (
     free_memory,
     is_faster_in_half,
@@ -263,9 +264,23 @@ def test_without_a_device_or_by_name_nothing_is_tried(seconds):
     assert asked == []
 
 
-def test_the_trial_is_short_and_its_answer_one_of_two():
-    is_faster_in_half.cache_clear()
-    assert resolve_dtype("auto", torch.device("cpu")) in (
-        torch.float32,
-        torch.bfloat16,
+def test_the_trial_says_what_the_clock_says(monkeypatch):
+    asked = []
+    clock = iter(range(1000))
+    monkeypatch.setattr(
+        device_module, "perf_counter", lambda: asked.append(1) or next(clock)
     )
+    is_faster_in_half.cache_clear()
+    # Every product takes one second by this clock, so half precision saves nothing.
+    assert resolve_dtype("auto", torch.device("cpu")) == torch.float32
+    assert len(asked) == 4 * device_module._PROBES
+    is_faster_in_half.cache_clear()
+
+
+def test_graphics_cards_are_waited_for(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: waited.append("mps"))
+    for name in ("cpu", "cuda:1", "mps"):
+        device_module.synchronize(torch.device(name))
+    assert waited == [torch.device("cuda:1"), "mps"]

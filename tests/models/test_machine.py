@@ -28,7 +28,8 @@ def test_this_machine_is_measured():
     assert (found.device, found.dtype) == ("cpu", "float32")
     assert 1e8 < found.rates["float32"] < 1e15
     assert found.free_memory is None or 0 < found.free_memory <= found.memory
-    assert any("free" in line or "float32" in line for line in found.lines())
+    assert found.lines()[0].startswith("device: cpu (")
+    assert "computes in float32; billion operations a second: " in found.lines()[1]
 
 
 @pytest.mark.parametrize("is_fast", [True, False])

@@ -31,6 +31,7 @@ def build_tracker(
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     report: Report = no_report,
+    may_download: bool = True,
 ) -> Tracker:
     """Build a promptable model, ready to embed images.
 
@@ -55,6 +56,9 @@ def build_tracker(
     report : callable, optional
         Called with the bytes that are done and all there are, while weights are
         downloaded or checked; what it raises ends that.
+    may_download : bool
+        Whether weights of the catalog are downloaded if they are not on this machine,
+        or not whole; else that is an error.
 
     Returns
     -------
@@ -88,11 +92,20 @@ def build_tracker(
     resolve_dtype(dtype)  # a wrong one is refused before gigabytes are downloaded
     spec, path = _find(model)
     if spec is not None:
-        path = fetch_weights(spec, report=report)
+        path = fetch_weights(spec, may_download=may_download, report=report)
     if path is None:
         raise AssertionError  # one of both there is
-    name = path.stem if spec is None else spec.id
+    name = _name_of(path) if spec is None else spec.id
     return _load(path, name, target, dtype)
+
+
+def _name_of(path: Path) -> str:
+    """Return how a file's model is called: never like one of the catalog's."""
+    name = path.name or path.resolve().name
+    for suffix in (".safetensors.index.json", *WEIGHTS_SUFFIXES):
+        if name.endswith(suffix) and name.removesuffix(suffix) not in CATALOG:
+            return name.removesuffix(suffix)
+    return f"./{name}" if name in CATALOG else name
 
 
 def _find(model: str | os.PathLike[str]) -> tuple[ModelSpec | None, Path | None]:

@@ -23,6 +23,7 @@ __all__ = [
     "leave_a_core",
     "resolve_device",
     "resolve_dtype",
+    "synchronize",
 ]
 
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -216,6 +217,25 @@ def leave_a_core(device: str | torch.device = "cpu") -> None:
     spare = max(1, (os.cpu_count() or 1) - 1)
     if torch.get_num_threads() > spare:
         torch.set_num_threads(spare)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has done what it was asked for.
+
+    Graphics cards are asked long before they are done: who does not wait knows
+    neither how far they are nor how long they take, and cannot cancel.
+
+    Parameters
+    ----------
+    device : torch.device
+        Nothing is to be waited for on the CPU.
+    """
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def free_memory(device: str | torch.device = "cpu") -> None:

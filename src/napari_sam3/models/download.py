@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import time
@@ -18,12 +17,11 @@ from napari_sam3.models.hub_cache import (
     blob_digest,
     cache_folder,
     cached_file,
-    forget,
     place,
     repo_folder,
 )
 from napari_sam3.models.spec import ModelSpec, WeightsFile
-from napari_sam3.models.verified import digest, is_known, remember
+from napari_sam3.models.verified import Hashes, digest, is_known, remember
 
 __all__ = ["fetch_weights", "find_weights"]
 
@@ -38,8 +36,8 @@ def find_weights(spec: ModelSpec, *, report: Report = no_report) -> Path | None:
     """Find a model's weights on this machine, whole.
 
     Nothing is downloaded, and huggingface_hub is not needed. A file that was not
-    looked at before is hashed, which takes some seconds per gigabyte; that it was
-    found whole is remembered.
+    looked at before is hashed, which takes some seconds per gigabyte; what was found
+    is remembered.
 
     Parameters
     ----------
@@ -54,17 +52,15 @@ def find_weights(spec: ModelSpec, *, report: Report = no_report) -> Path | None:
         The file to open. None if it is not here, or not whole, or if nothing is known
         that it could be checked against.
     """
-    if spec.path is not None:
-        return spec.path if spec.path.is_file() else None
-    for files in spec.choices:
-        paths = [_find(spec, file, report) for file in files]
-        if paths and None not in paths:
-            return paths[0]
-    return None
+    return _find_all(spec, Hashes(report))
 
 
 def fetch_weights(
-    spec: ModelSpec, *, report: Report = no_report, token: str | None = None
+    spec: ModelSpec,
+    *,
+    may_download: bool = True,
+    report: Report = no_report,
+    token: str | None = None,
 ) -> Path:
     """Find a model's weights on this machine, else download them.
 
@@ -76,11 +72,17 @@ def fetch_weights(
     ----------
     spec : ModelSpec
         Of the catalog.
+    may_download : bool
+        Whether to download them if they are not here, or not whole, as
+        `ModelSpec.is_here` does not say; else that is an error.
     report : callable, optional
-        Called often with the bytes done and the bytes there are, of a file; what it
-        raises ends the download, and the next one goes on from there.
+        Called often with the bytes done and the bytes there are, of a file, while it
+        is downloaded, and from the start again while it is checked; what it raises
+        ends that, and the next download goes on from there.
     token : str, optional
-        For gated models, instead of the one of ``hf auth login`` or ``HF_TOKEN``.
+        For gated models, instead of the one of ``hf auth login`` or ``HF_TOKEN``. The
+        login's is sent to Hugging Face itself only, and not to another
+        ``HF_ENDPOINT``.
 
     Returns
     -------
@@ -90,94 +92,118 @@ def fetch_weights(
     Raises
     ------
     CheckpointError
-        If it is refused, cannot be reached, or comes damaged; or if the disk is full.
-        The message says what to do.
+        If it is refused, cannot be reached, or comes damaged; if the disk is full, or
+        a damaged file in use; or if nothing may be downloaded. The message says what
+        to do.
     ModelError
         If huggingface_hub is not installed.
     """
-    found = find_weights(spec, report=report)
+    hashes = Hashes(report)
+    found = _find_all(spec, hashes)
     if found is not None:
         return found
     if spec.repo is None:
         raise CheckpointError(
             f"The weights of {spec.id!r} are not at {spec.path}; reinstall napari-sam3."
         )
+    if not may_download:
+        raise CheckpointError(refusals.not_here(spec))
     try:
         hub = Hub.connect(spec, token)
-        paths = [_fetch(spec, file, hub, report) for file in spec.files]
+        paths = [_fetch(spec, file, hub, hashes, report) for file in spec.files]
     except OSError as error:
         if isinstance(error, Sam3Error):  # of ``report``
             raise
-        raise _cache_error(error) from error
+        raise CheckpointError(refusals.no_cache(error)) from error
     return paths[0]
 
 
-def _find(spec: ModelSpec, file: WeightsFile, report: Report) -> Path | None:
+def _find_all(spec: ModelSpec, hashes: Hashes) -> Path | None:
+    """Return the first file of the first set that is here and whole."""
+    if spec.path is not None:
+        return spec.path if spec.path.is_file() else None
+    for files in spec.choices:
+        paths = [_find(spec, file, hashes) for file in files]
+        if paths and None not in paths:
+            return paths[0]
+    return None
+
+
+def _find(spec: ModelSpec, file: WeightsFile, hashes: Hashes) -> Path | None:
     """Return a file of the cache if it is what it should be."""
     path = cached_file(spec.repo or "", file.name, spec.revision)
     if path is None:
         return None
     expected = file.sha256 or blob_digest(path)
-    if is_known(path, expected):
-        return path
-    if expected is None or file.size not in (None, path.stat().st_size):
-        return None
+    if expected is None:
+        return path if is_known(path) else None
     try:
-        got = digest(path, expected, report=report)
-    except OSError:
+        return path if _is_whole(path, expected, file.size, hashes) else None
+    except OSError as error:
+        if isinstance(error, Sam3Error):  # of ``report``
+            raise
         return None
-    if got != expected:
-        return None
-    remember(path, got)
-    return path
 
 
-def _fetch(spec: ModelSpec, file: WeightsFile, hub: Hub, report: Report) -> Path:
+def _is_whole(path: Path, expected: str, size: int | None, hashes: Hashes) -> bool:
+    """Tell whether a file has a hash; one of another size is not hashed."""
+    if size not in (None, path.stat().st_size):
+        return False
+    return hashes.of(path, expected) == expected
+
+
+def _fetch(
+    spec: ModelSpec, file: WeightsFile, hub: Hub, hashes: Hashes, report: Report
+) -> Path:
     """Download one file, unless it is there."""
-    found = _find(spec, file, report)
+    found = _find(spec, file, hashes)
     if found is not None:
         return found
-    _forget_damaged(spec, file, report)
     remote = hub.describe(file)
     if file.sha256 and len(remote.etag) == 64 and remote.etag != file.sha256:
-        raise CheckpointError(
-            f"{spec.repo} has another {file.name} than the one that this version of "
-            f"napari-sam3 knows (hash {remote.etag} instead of {file.sha256}); update "
-            f"napari-sam3, check HF_ENDPOINT, or {refusals.by_hand(spec)}."
-        )
-    expected = file.sha256 or remote.etag
-    repo = spec.repo or ""
-    found = cached_file(repo, file.name, spec.revision)
+        raise CheckpointError(refusals.another_version(spec, file, remote.etag))
+    found = cached_file(spec.repo or "", file.name, spec.revision)
     # Without symbolic links the cache does not say what the content should be.
-    if found is not None and digest(found, expected, report=report) == expected:
-        remember(found, expected)
+    if (
+        found is not None
+        and not (file.sha256 or blob_digest(found))
+        and _is_whole(found, remote.etag, remote.size, hashes)
+    ):
         return found
-    blob = repo_folder(repo) / "blobs" / remote.etag
+    blob = repo_folder(spec.repo or "") / "blobs" / remote.etag
     part = blob.with_name(f"{blob.name}.napari-sam3.part")
     blob.parent.mkdir(parents=True, exist_ok=True)
     with _alone(part, remote, report):
-        if not blob.is_file():
+        found = _find(spec, file, hashes)
+        if found is not None:  # another process was quicker
+            return found
+        expected = file.sha256 or remote.etag
+        content = blob
+        if not (blob.is_file() and _is_whole(blob, expected, remote.size, hashes)):
+            # What is there, damaged, is kept until its replacement is there.
+            content = part
             _transfer(spec, file, hub, remote, part, report)
-        content = blob if blob.is_file() else part
-        got = digest(content, expected, report=lambda done, size: report(size, size))
-        if got != expected:
-            content.unlink()
-            message = refusals.wrong_content(spec, file, expected, got)
-            raise CheckpointError(message)
-        content.replace(blob)
-        path = place(blob, repo, file.name, spec.revision, remote.commit)
-        remember(path, got)
+            _check(spec, file, part, {expected, remote.etag}, report)
+        names = (spec.repo or "", file.name, spec.revision, remote.commit)
+        path = place(content, blob, *names)
+        remember(path, expected)
     return path
 
 
-def _forget_damaged(spec: ModelSpec, file: WeightsFile, report: Report) -> None:
-    """Remove a file of the cache whose content is not what the cache says it is."""
-    path = cached_file(spec.repo or "", file.name, spec.revision)
-    if path is None:
-        return
-    promised = blob_digest(path) or file.sha256
-    if promised is not None and digest(path, promised, report=report) != promised:
-        forget(path)
+def _check(
+    spec: ModelSpec,
+    file: WeightsFile,
+    part: Path,
+    promised: set[str],
+    report: Report,
+) -> None:
+    """Refuse, and remove, what came if it is not what was promised."""
+    for expected in promised:
+        got = digest(part, expected, report=report)
+        if got != expected:
+            part.unlink()
+            message = refusals.wrong_content(spec, file, expected, got)
+            raise CheckpointError(message)
 
 
 def _transfer(
@@ -275,17 +301,3 @@ def _alone(part: Path, remote: Remote, report: Report) -> Iterator[None]:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
-
-
-def _cache_error(error: OSError) -> CheckpointError:
-    """Say why the cache cannot be written."""
-    where = cache_folder()
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
-        return CheckpointError(
-            f"The disk of {where} is full; make room, or set HF_HOME to a folder on a "
-            "larger one, and try again: the download goes on where it stopped."
-        )
-    return CheckpointError(
-        f"The cache {where} cannot be written ({refusals.said(error)}); check its "
-        "permissions, or set HF_HOME to another folder."
-    )

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from ipaddress import ip_address
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from napari_sam3.core.errors import CheckpointError, ModelError, Sam3Error
 from napari_sam3.models import refusals
-from napari_sam3.models.hub_cache import is_true
+from napari_sam3.models.hub_cache import is_commit, is_digest, is_true
 from napari_sam3.models.spec import ModelSpec, WeightsFile
 
-__all__ = ["BrokenOffError", "Hub", "Remote"]
+__all__ = ["BrokenOffError", "Hub", "Remote", "knows_login"]
 
 _INSTALL = 'pip install -U "napari-sam3[hub]"'
 #: Answers after which the same request may succeed a little later.
@@ -58,6 +60,35 @@ class Remote:
     size: int | None
 
 
+def knows_login(endpoint: str) -> bool:
+    """Tell whether the token that ``hf auth login`` keeps may be sent somewhere.
+
+    That token was given for Hugging Face, and a mirror would learn it; who wants to
+    give a mirror a token sets ``HF_TOKEN``.
+
+    Parameters
+    ----------
+    endpoint : str
+        URL.
+
+    Returns
+    -------
+    bool
+        True for Hugging Face by https, and for this very machine.
+    """
+    try:
+        parts = urlsplit(endpoint)
+        host = parts.hostname or ""
+    except ValueError:  # no URL
+        return False
+    if host == "huggingface.co" or host.endswith(".huggingface.co"):
+        return parts.scheme == "https"
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
+
+
 class Hub:
     """Hugging Face as the environment sets it up, asked about one model's files.
 
@@ -70,7 +101,8 @@ class Hub:
     spec : ModelSpec
         The model, with a repository.
     token : str, optional
-        Sent instead of the one that ``hf auth login`` or ``HF_TOKEN`` gave.
+        Sent instead of the one that ``HF_TOKEN`` or, where `knows_login` allows it,
+        ``hf auth login`` gave.
     """
 
     def __init__(self, spec: ModelSpec, token: str | None = None) -> None:
@@ -102,10 +134,13 @@ class Hub:
                 f"huggingface_hub {hub._library.__version__} is too old to download "
                 f"{spec.id!r} with; update it: {_INSTALL}."
             )
-        if is_true("HF_HUB_OFFLINE") or is_true("TRANSFORMERS_OFFLINE"):
-            raise CheckpointError(refusals.offline(spec))
+        if variables := _offline():
+            raise CheckpointError(refusals.offline(spec, variables))
         if hub._token is None and not is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
-            hub._token = hub._library.get_token()
+            if knows_login(hub._where):
+                hub._token = hub._library.get_token()
+            else:
+                hub._token = os.environ.get("HF_TOKEN", "").strip() or None
         return hub
 
     def describe(self, file: WeightsFile) -> Remote:
@@ -127,7 +162,8 @@ class Hub:
             )
         except (library.errors.HfHubHTTPError, *self._connection_errors()) as error:
             raise self._explain(error, file) from error
-        if not (facts.etag and facts.commit_hash):
+        # Both become names of files: whoever answers must not choose any others.
+        if not (is_digest(facts.etag or "") and is_commit(facts.commit_hash or "")):
             raise CheckpointError(refusals.no_hub(self._spec, self._where))
         url = self._url(file, facts.commit_hash)
         return Remote(url, facts.etag, facts.commit_hash, facts.size)
@@ -210,7 +246,9 @@ class Hub:
     def _explain(self, error: Any, file: WeightsFile) -> Sam3Error:
         answer = getattr(error, "response", None)
         if isinstance(error, self._library.errors.OfflineModeIsEnabled):
-            return CheckpointError(refusals.offline(self._spec))
+            # It reads the variables when it is imported.
+            variables = _offline() or ["HF_HUB_OFFLINE"]
+            return CheckpointError(refusals.offline(self._spec, variables))
         if answer is None:
             reason = refusals.said(error)
             return CheckpointError(
@@ -225,8 +263,14 @@ class Hub:
                 message=answer.headers.get("X-Error-Message", ""),
                 where=self._where,
                 has_token=self._token is not None,
+                knows_login=knows_login(self._where),
             )
         )
+
+
+def _offline() -> list[str]:
+    """Return which variables forbid to ask anybody."""
+    return list(filter(is_true, ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")))
 
 
 def _timeout(variable: str) -> float:

@@ -13,21 +13,27 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from napari_sam3.core.errors import CheckpointError
 
 __all__ = [
     "assets_folder",
     "blob_digest",
     "cache_folder",
     "cached_file",
-    "forget",
+    "is_commit",
+    "is_digest",
     "is_true",
     "place",
     "repo_folder",
 ]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def cache_folder() -> Path:
@@ -94,18 +100,24 @@ def blob_digest(path: Path) -> str | None:
         system has no symbolic links: there, the cache does not say it.
     """
     for link in _links(path)[1:]:
-        if link.parent.name == "blobs" and _DIGEST.fullmatch(link.name):
+        if link.parent.name == "blobs" and is_digest(link.name):
             return link.name
     return None
 
 
-def place(blob: Path, repo: str, name: str, revision: str, commit: str) -> Path:
-    """Give a downloaded file its name in a snapshot.
+def place(
+    content: Path, blob: Path, repo: str, name: str, revision: str, commit: str
+) -> Path:
+    """Give a downloaded file, or one that is there, its name in a snapshot.
+
+    Nothing else that lies in the cache is touched.
 
     Parameters
     ----------
+    content : Path
+        The whole file: ``blob`` itself, or another one on the same disk.
     blob : Path
-        In the repository's ``blobs`` folder.
+        Its place in the repository's ``blobs`` folder; a damaged one is replaced.
     repo, name : str
         Of the repository, and of the file in it.
     revision, commit : str
@@ -118,40 +130,70 @@ def place(blob: Path, repo: str, name: str, revision: str, commit: str) -> Path:
 
     Raises
     ------
+    CheckpointError
+        If a file that has to make way is in use.
     OSError
         If the cache cannot be written.
     """
     folder = repo_folder(repo)
     path = folder / "snapshots" / commit / name
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _making_way(path):
+        path.unlink(missing_ok=True)
+    if _link(path, blob):
+        if content != blob:
+            with _making_way(blob):
+                content.replace(blob)
+    elif content == blob:  # other snapshots may lead to it: it stays where it is
+        copy = blob.with_name(f"{blob.name}.napari-sam3.copy")
+        shutil.copyfile(blob, copy)
+        copy.replace(path)
+    else:
+        content.replace(path)
     if revision != commit:
         reference = folder / "refs" / revision
         reference.parent.mkdir(parents=True, exist_ok=True)
         reference.write_text(commit, "utf-8")
-    path.unlink(missing_ok=True)
-    if not is_true("HF_HUB_DISABLE_SYMLINKS"):
-        # Windows has no symbolic links for everybody; some file systems have none.
-        with suppress(OSError):
-            path.symlink_to(os.path.relpath(blob, path.parent))
-            return path
-    return blob.replace(path)
+    return path
 
 
-def forget(path: Path) -> None:
-    """Remove a file from the cache: its name in the snapshot, and its content.
+def is_digest(text: str) -> bool:
+    """Tell whether a text is SHA-256, or SHA-1, in hex digits and nothing else."""
+    return _DIGEST.fullmatch(text) is not None
 
-    Parameters
-    ----------
-    path : Path
-        As `cached_file` returns it.
-    """
-    for link in _links(path):
-        link.unlink(missing_ok=True)
+
+def is_commit(text: str) -> bool:
+    """Tell whether a text is the full name of a commit and nothing else."""
+    return _COMMIT.fullmatch(text) is not None
 
 
 def is_true(variable: str) -> bool:
     """Tell whether an environment variable is set to yes, as Hugging Face reads it."""
     return os.environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _link(path: Path, blob: Path) -> bool:
+    """Let a name lead to a blob, where that is possible and wanted."""
+    if is_true("HF_HUB_DISABLE_SYMLINKS"):
+        return False
+    # Windows has no symbolic links for everybody; some file systems have none.
+    with suppress(OSError):
+        path.symlink_to(os.path.relpath(blob, path.parent))
+        return True
+    return False
+
+
+@contextmanager
+def _making_way(path: Path) -> Iterator[None]:
+    """Say what to do where Windows does not let go of a file that is open."""
+    try:
+        yield
+    except PermissionError as error:
+        raise CheckpointError(
+            f"{path} cannot be replaced ({error.strerror or error}); close the "
+            "programs that use it, such as napari or a notebook, or check that you "
+            "may write there, and try again: nothing is downloaded twice."
+        ) from error
 
 
 def _links(path: Path) -> list[Path]:

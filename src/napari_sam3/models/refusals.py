@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Sequence
+
+from napari_sam3.models.hub_cache import cache_folder
 from napari_sam3.models.spec import ModelSpec, WeightsFile
 
 __all__ = [
+    "another_version",
     "broken_off",
     "by_hand",
+    "no_cache",
     "no_connection",
     "no_hub",
+    "not_here",
     "offline",
     "refused",
     "said",
@@ -34,12 +41,22 @@ def without_library(spec: ModelSpec, command: str) -> str:
     )
 
 
-def offline(spec: ModelSpec) -> str:
-    """Return what to say in offline mode."""
+def not_here(spec: ModelSpec) -> str:
+    """Return what to say where nothing may be downloaded without asking."""
     return (
-        f"The weights of {spec.id!r} are not on this machine, and HF_HUB_OFFLINE "
-        "forbids to download them; unset it, copy them from another machine's cache, "
-        f"or {by_hand(spec)}."
+        f"The weights of {spec.id!r} are not on this machine, or not whole; get them: "
+        f"napari-sam3 models download {spec.id}, or choose {spec.id} in the panel's "
+        "menu."
+    )
+
+
+def offline(spec: ModelSpec, variables: Sequence[str]) -> str:
+    """Return what to say in offline mode, which these variables switch on."""
+    forbid, them = ("forbid", "them") if len(variables) > 1 else ("forbids", "it")
+    return (
+        f"The weights of {spec.id!r} are not on this machine, and "
+        f"{' and '.join(variables)} {forbid} to download them; unset {them}, copy "
+        f"the weights from another machine's cache, or {by_hand(spec)}."
     )
 
 
@@ -67,12 +84,35 @@ def broken_off(spec: ModelSpec, done: int, reason: str) -> str:
     )
 
 
+def another_version(spec: ModelSpec, file: WeightsFile, got: str) -> str:
+    """Return what to say where the hub has another file than the catalog."""
+    return (
+        f"{spec.repo} has another {file.name} than the one that this version of "
+        f"napari-sam3 knows (hash {got} instead of {file.sha256}); update napari-sam3, "
+        f"check HF_ENDPOINT, or {by_hand(spec)}."
+    )
+
+
 def wrong_content(spec: ModelSpec, file: WeightsFile, expected: str, got: str) -> str:
     """Return what to say of a file that came whole, but is another."""
     return (
         f"What was downloaded as {file.name} of {spec.id!r} is not the published file: "
         f"its hash should be {expected}, and is {got}. It was removed; try again, and "
         "if that does not help, check HF_ENDPOINT and the proxy."
+    )
+
+
+def no_cache(error: OSError) -> str:
+    """Return what to say where the cache cannot be written."""
+    where = cache_folder()
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+        return (
+            f"The disk of {where} is full; make room, or set HF_HOME to a folder on a "
+            "larger one, and try again: the download goes on where it stopped."
+        )
+    return (
+        f"The cache {where} cannot be written ({said(error)}); check its permissions, "
+        "or set HF_HOME to another folder."
     )
 
 
@@ -90,6 +130,7 @@ def refused(
     message: str,
     where: str,
     has_token: bool,
+    knows_login: bool,
 ) -> str:
     """Return what to say where the hub answers with an error.
 
@@ -107,14 +148,19 @@ def refused(
         Who was asked.
     has_token : bool
         Whether a token was sent.
+    knows_login : bool
+        Whether the token of ``hf auth login`` is sent there.
 
     Returns
     -------
     str
         Ends with the next step.
     """
+    log_in = "log in with: hf auth login (or set HF_TOKEN)"
+    if not knows_login:
+        log_in = f"set HF_TOKEN (the token of hf auth login is not sent to {where})"
     if status in (401, 403) and (spec.gated or code == "GatedRepo"):
-        return _gated(spec, status, message, has_token)
+        return _gated(spec, status, message, None if has_token else log_in)
     if status == 401 and has_token:
         return _bad_token(spec)
     if status in (401, 404):
@@ -127,7 +173,7 @@ def refused(
     if status == 429:
         return (
             f"{where} gets too many requests from here (429); wait some minutes, or "
-            "log in with: hf auth login."
+            f"{log_in}."
         )
     answer = f"{status}{': ' + message if message else ''}"
     return (
@@ -136,15 +182,18 @@ def refused(
     )
 
 
-def _gated(spec: ModelSpec, status: int, message: str, has_token: bool) -> str:
-    """Return what to say where a licence has to be accepted first."""
+def _gated(spec: ModelSpec, status: int, message: str, log_in: str | None) -> str:
+    """Return what to say where a licence has to be accepted first.
+
+    ``log_in`` says how to log in, where no token was sent.
+    """
     instead = f"or {by_hand(spec)}"
     told = message.lower()
-    if not has_token:
+    if log_in is not None:
         return (
             f"The weights of {spec.id!r} are given only to those who accepted their "
-            f"licence. Accept it at {spec.page_url}, then log in with: hf auth login "
-            f"(or set HF_TOKEN), and try again; {instead}."
+            f"licence. Accept it at {spec.page_url}, then {log_in}, and try again; "
+            f"{instead}."
         )
     if status == 401:
         return _bad_token(spec)

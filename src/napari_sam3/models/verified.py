@@ -1,4 +1,4 @@
-"""Which files were found whole, so that gigabytes are hashed once and not always."""
+"""What files' content was found to be, so that gigabytes are hashed once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from napari_sam3.core.errors import FileError
 from napari_sam3.core.files import write_atomically
 from napari_sam3.core.tracker import Report, no_report
 from napari_sam3.models.hub_cache import assets_folder
 
-__all__ = ["digest", "is_known", "remember"]
+__all__ = ["Hashes", "digest", "is_known", "remember"]
 
 _CHUNK = 1 << 22
 
@@ -54,24 +55,53 @@ def digest(path: Path, like: str | None = None, *, report: Report = no_report) -
     return hasher.hexdigest()
 
 
-def is_known(path: Path, expected: str | None) -> bool:
-    """Tell whether a file was found whole earlier and was not touched since.
+class Hashes:
+    """The digests of files, each of which is hashed at most once.
+
+    What was found is noted, so that the next process need not hash the file either,
+    be it whole or not; a file that was touched since is hashed again.
 
     Parameters
     ----------
-    path : Path
-        The file.
-    expected : str, optional
-        The digest that it must have had; None takes any that was remembered.
+    report : callable, optional
+        As for `digest`.
     """
+
+    def __init__(self, report: Report = no_report) -> None:
+        self._report = report
+        # Beside the notes, which cannot be written everywhere.
+        self._found: dict[tuple[_Version, int], str] = {}
+
+    def of(self, path: Path, expected: str) -> str:
+        """Return a file's digest, to be compared with the one that it should have.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        """
+        version = _version(path)
+        noted = _noted(version)
+        key = version, len(expected)
+        got = self._found.get(key)
+        if got is None and noted is not None and len(noted.digest) == len(expected):
+            got = noted.digest
+        if got is None:
+            got = digest(path, expected, report=self._report)
+        self._found[key] = got
+        is_whole = got == expected
+        if noted is None or noted.digest != got or (is_whole and not noted.is_whole):
+            _write(version, _Note(got, is_whole))
+        return got
+
+
+def is_known(path: Path) -> bool:
+    """Tell whether a file was found whole earlier and was not touched since."""
     try:
-        content = path.resolve()
-        state = content.stat()
-        noted = json.loads(_note(content).read_text("utf-8"))
-        same = (noted["size"], noted["mtime_ns"]) == (state.st_size, state.st_mtime_ns)
-        return same and expected in (None, noted["digest"])
-    except (OSError, ValueError, LookupError, TypeError):
+        noted = _noted(_version(path))
+    except OSError:
         return False
+    return noted is not None and noted.is_whole
 
 
 def remember(path: Path, found: str) -> None:
@@ -85,21 +115,54 @@ def remember(path: Path, found: str) -> None:
         The file.
     found : str
         Its digest.
+
+    Raises
+    ------
+    OSError
+        If the file is not there any more.
     """
+    _write(_version(path), _Note(found, is_whole=True))
+
+
+class _Version(NamedTuple):
+    """A file as it is now."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+class _Note(NamedTuple):
+    """What was found out about a file, and whether that is what it should be."""
+
+    digest: str
+    is_whole: bool
+
+
+def _version(path: Path) -> _Version:
     content = path.resolve()
     state = content.stat()
-    note = {
-        "path": str(content),
-        "size": state.st_size,
-        "mtime_ns": state.st_mtime_ns,
-        "digest": found,
-    }
+    return _Version(str(content), state.st_size, state.st_mtime_ns)
+
+
+def _noted(version: _Version) -> _Note | None:
+    try:
+        noted = json.loads(_place(version).read_text("utf-8"))
+        if (noted["size"], noted["mtime_ns"]) != (version.size, version.mtime_ns):
+            return None
+        return _Note(str(noted["digest"]), noted["is_whole"] is True)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _write(version: _Version, note: _Note) -> None:
+    content = json.dumps({**version._asdict(), **note._asdict()}).encode()
+    place = _place(version)
     with suppress(OSError, FileError):
-        target = _note(content)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(target, lambda file: file.write(json.dumps(note).encode()))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(place, lambda file: file.write(content))
 
 
-def _note(content: Path) -> Path:
-    key = hashlib.sha256(str(content).encode()).hexdigest()[:32]
+def _place(version: _Version) -> Path:
+    key = hashlib.sha256(version.path.encode()).hexdigest()[:32]
     return assets_folder() / "verified" / f"{key}.json"

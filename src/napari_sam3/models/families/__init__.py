@@ -85,18 +85,13 @@ def load(
     CheckpointError
         If tensors are missing, of another shape, or unknown.
     """
-    import torch
-
     from napari_sam3.models.view.tracker import ViewTracker
+    from napari_sam3.models.weights.convert import converter
     from napari_sam3.models.weights.layout import fill, weights_hash
 
     network = _build(layout)
 
-    def convert(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        number = torch.float32 if name.startswith(_FLOAT32) else dtype
-        return tensor.to(device, number)
-
-    fill(network, source, layout, convert)
+    fill(network, source, layout, converter(device, dtype, _FLOAT32))
     network.finish(dtype)
     number = str(dtype).removeprefix("torch.")
     weights = f"{weights_hash(network)}-{number}"
@@ -108,7 +103,10 @@ def _build(layout: Layout) -> FamilyNetwork:
     import torch
 
     from napari_sam3.models.families import sam1, sam2
+    from napari_sam3.models.families.network import from_transformers
 
+    # Imported before: what modules make while they are imported stays what it is.
+    from_transformers("SamModel" if layout.family == "sam1" else "Sam2Model")
     with torch.device("meta"):
         if layout.family == "sam1":
             return sam1.Sam1Network(sam1.SIZES[layout.variant])

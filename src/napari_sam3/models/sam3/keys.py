@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from napari_sam3.models.weights.layout import Layout, Piece
+from napari_sam3.models.weights.layout import Layout, Piece, Target
 
 __all__ = ["LAYOUTS"]
-
-Target = str | Piece | None
 
 #: Of Meta's files: what the vision backbone and the prompt heads are called in SAM 3,
 #: and in SAM 3.1, which has other heads for propagation besides.
@@ -136,6 +134,7 @@ _HF_LAYERS: _Rules = (
 _SAVED_AGAIN = re.compile(r"^(?:tracker_model\.)+(?=detector_model\.|tracker_)")
 _HF_PATCHES = "vision_encoder.backbone.embeddings.patch_embeddings.projection"
 _QKV = re.compile(r"layers\.(\d+)\.attention\.([qkv])_proj\.(.*)")
+_FUSED = re.compile(r"(blocks\.\d+\.attn)\.qkv\.(.*)")
 _POINT = re.compile(r"prompt_encoder\.point_embeddings\.(\d+)\.weight")
 
 
@@ -156,7 +155,14 @@ def _meta(kind: str) -> Callable[[str], Target]:
         if name == f"{trunk}pos_embed":
             return Piece("trunk.pos_embed", skip=1)  # the class token's place
         if name.startswith(trunk):
-            return _apply(_META_TRUNK, name.removeprefix(trunk))
+            part = name.removeprefix(trunk)
+            fused = _FUSED.fullmatch(part)
+            if fused is not None:
+                return tuple(
+                    Piece(f"trunk.{fused[1]}.{one}_proj.{fused[2]}", share=i, shares=3)
+                    for i, one in enumerate("qkv")
+                )
+            return _apply(_META_TRUNK, part)
         if name.startswith(neck):
             part = name.removeprefix(neck)
             return None if part.startswith(_UNUSED_LEVEL) else _apply(_META_NECK, part)
@@ -183,8 +189,7 @@ def _hugging_face(backbone: str, neck: str, heads: str) -> Callable[[str], Targe
             found = _QKV.fullmatch(part)
             if found is not None:
                 block, which, kind = found.groups()
-                index = "qkv".index(which)
-                return Piece(f"trunk.blocks.{block}.attn.qkv.{kind}", index, 3)
+                return f"trunk.blocks.{block}.attn.{which}_proj.{kind}"
             return _apply(_HF_TRUNK, part)
         if name.startswith(neck):
             part = name.removeprefix(neck)

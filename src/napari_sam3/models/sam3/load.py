@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from napari_sam3.models.sam3.network import Sam3Network
 from napari_sam3.models.view.tracker import ViewTracker
+from napari_sam3.models.weights.convert import converter
 from napari_sam3.models.weights.layout import Layout, fill, weights_hash
 from napari_sam3.models.weights.source import TensorSource
 
@@ -69,16 +69,7 @@ def load(
         with torch.device("meta"):
             network = Sam3Network()
 
-    def convert(name: str, tensor: Tensor) -> Tensor:
-        is_exact = name.startswith("prompt_encoder.")
-        # Were a few tensors still mapped, all of the file would stay in memory.
-        return tensor.to(
-            device,
-            torch.float32 if is_exact else dtype,
-            copy=tensor.dtype != dtype,
-        )
-
-    fill(network, source, layout, convert)
+    fill(network, source, layout, converter(device, dtype, ("prompt_encoder.",)))
     network.eval().requires_grad_(False)
     number = str(dtype).removeprefix("torch.")
     weights = f"{weights_hash(network)}-{number}"

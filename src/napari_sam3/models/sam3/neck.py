@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from napari_sam3.models.sam3.linear import linear
 
-__all__ = ["Doubling", "Neck"]
+__all__ = ["Doubling", "Neck", "unnest"]
+
+#: Channels of the finest level that are computed at once.
+_CHANNELS = 64
 
 
 class Doubling(nn.Module):
@@ -31,22 +34,30 @@ class Doubling(nn.Module):
         self.weight = nn.Parameter(torch.empty(inputs, outputs, 2, 2))
         self.bias = nn.Parameter(torch.empty(outputs))
 
-    def forward(self, tokens: Tensor, projection: nn.Conv2d | None = None) -> Tensor:
-        """Take (B, L, inputs) to (B, 4 L, outputs).
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Take (B, L, inputs) to (B, 4 L, outputs)."""
+        return double(tokens, self.weight.permute(2, 3, 1, 0), self.bias)
 
-        A 1 x 1 convolution that follows may be given: it is drawn in.
-        """
-        matrix: Tensor = self.weight.permute(2, 3, 1, 0)
-        bias: Tensor = self.bias
-        if projection is not None:
-            # In float32, or the product would be rounded twice.
-            after = projection.weight.flatten(1).float()
-            matrix, bias = after @ matrix.float(), after @ bias.float()
-            if projection.bias is not None:
-                bias = bias + projection.bias
-            matrix, bias = matrix.to(tokens.dtype), bias.to(tokens.dtype)
-        doubled = linear(tokens, matrix.flatten(0, 2), bias.repeat(4))
-        return doubled.view(tokens.shape[0], -1, len(bias))
+
+def double(tokens: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
+    """Make four tokens of each.
+
+    Parameters
+    ----------
+    tokens : Tensor of shape (B, L, I)
+        Of a view.
+    matrix : Tensor of shape (2, 2, O, I)
+        For the upper and lower, left and right of the four.
+    bias : Tensor of shape (O,)
+        Added to each.
+
+    Returns
+    -------
+    Tensor of shape (B, 4 L, O)
+        The four side by side.
+    """
+    doubled = linear(tokens, matrix.flatten(0, 2), bias.repeat(4))
+    return doubled.view(tokens.shape[0], -1, len(bias))
 
 
 def unnest(tokens: Tensor, times: int) -> Tensor:
@@ -75,7 +86,13 @@ def unnest(tokens: Tensor, times: int) -> Tensor:
 
 
 class Level(nn.Module):
-    """One resolution: doublings, then two convolutions."""
+    """One resolution: doublings, then two convolutions.
+
+    From the last doubling on everything is linear. So steps that follow each other
+    are drawn into one where they work on the same pixels, and channels are computed
+    some at a time and added up: at the finest level all of them would take 85 MB,
+    twice.
+    """
 
     def __init__(self, width: int, channels: int, doublings: int) -> None:
         super().__init__()
@@ -89,23 +106,41 @@ class Level(nn.Module):
     def forward(self, tokens: Tensor, projection: nn.Conv2d | None = None) -> Tensor:
         """Take (B, L, width) to (B, channels, H, W).
 
-        A 1 x 1 convolution that follows may be given: it is drawn into the last one
-        here, which then computes the few channels that are wanted of it.
+        A 1 x 1 convolution that follows may be given; then only its channels are
+        computed.
         """
-        # One name for all of it: at the finest level each step takes 85 MB, which
-        # have to be free again when the next but one needs them.
-        if self.doublings:
-            *earlier, last = self.doublings
-            for doubling in earlier:
-                tokens = F.gelu(doubling(tokens))
-            tokens = last(tokens, self.conv_1x1)
-        else:
-            tokens = linear(tokens, self.conv_1x1.weight.flatten(1), self.conv_1x1.bias)
-        tokens = unnest(tokens, len(self.doublings))
-        if projection is None:
-            return self.conv_3x3(tokens)
-        weight, bias = _joined(self.conv_3x3, projection)
-        return F.conv2d(tokens, weight, bias, padding=1)
+        for doubling in self.doublings[:-1]:
+            tokens = F.gelu(doubling(tokens))
+        matrix, bias = self._first_step()
+        weight, last_bias = self.conv_3x3.weight, self.conv_3x3.bias
+        if projection is not None:
+            weight, last_bias = _joined(self.conv_3x3, projection)
+        pixels: Tensor | None = None
+        for start in range(0, len(bias), _CHANNELS):
+            some = slice(start, start + _CHANNELS)
+            if self.doublings:
+                part = double(tokens, matrix[:, :, some], bias[some])
+            else:
+                part = linear(tokens, matrix[some], bias[some])
+            part = unnest(part, len(self.doublings))
+            part = F.conv2d(part, weight[:, some], padding=1).float()
+            pixels = part if pixels is None else pixels.add_(part)
+        assert pixels is not None
+        if last_bias is not None:
+            pixels.add_(last_bias[:, None, None])
+        return pixels.to(tokens.dtype)
+
+    def _first_step(self) -> tuple[Tensor, Tensor]:
+        """Return what takes tokens to the channels that the 3 x 3 convolution sees."""
+        after, bias = self.conv_1x1.weight.flatten(1), self.conv_1x1.bias
+        assert bias is not None
+        if not self.doublings:
+            return after, bias
+        last: Doubling = self.doublings[-1]  # type: ignore[assignment]
+        # In float32, or the product would be rounded twice.
+        matrix = after.float() @ last.weight.permute(2, 3, 1, 0).float()
+        shift = after.float() @ last.bias.float() + bias.float()
+        return matrix.to(after.dtype), shift.to(after.dtype)
 
 
 class Neck(nn.Module):

@@ -15,7 +15,7 @@ from napari_sam3.core.image import check_rgb
 from napari_sam3.core.prediction import LOGIT_LIMIT, Embedding, Prediction
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.tracker import Report, no_report
-from napari_sam3.models.device import free_memory, is_out_of_memory
+from napari_sam3.models.device import free_memory, is_out_of_memory, synchronize
 from napari_sam3.models.view.frame import Frame
 from napari_sam3.models.view.network import Features, ViewNetwork, ViewPrompts
 
@@ -112,6 +112,7 @@ class ViewTracker:
 
             def between() -> None:
                 nonlocal done, progress
+                synchronize(self._device)
                 # After memory ran out the count goes on where it stood.
                 done += len(part)
                 if finished + done > progress:

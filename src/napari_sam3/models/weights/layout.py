@@ -17,6 +17,7 @@ __all__ = [
     "Findings",
     "Layout",
     "Piece",
+    "Target",
     "compare",
     "fill",
     "recognise",
@@ -39,12 +40,17 @@ class Piece:
         It is one of ``count`` equal parts of that, along the first axis.
     skip : int
         Entries at the start of its second axis that the network does not want.
+    share, shares : int
+        Of ``shares`` equal parts that the file's tensor has along its first axis,
+        this one is meant; the others are other tensors of the network.
     """
 
     name: str
     index: int = 0
     count: int = 1
     skip: int = 0
+    share: int = 0
+    shares: int = 1
 
     def shape_in_file(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape that the file's tensor must have.
@@ -55,11 +61,16 @@ class Piece:
             Of the network's tensor.
         """
         wanted = list(shape)
-        if self.count > 1:
-            wanted[0] //= self.count
+        if self.count > 1 or self.shares > 1:
+            wanted[0] = wanted[0] * self.shares // self.count
         if self.skip:
             wanted[1] += self.skip
         return tuple(wanted)
+
+
+#: What a tensor of a file is to the network: a tensor, a piece of one, several, or
+#: nothing.
+Target = str | Piece | tuple[Piece, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +89,9 @@ class Layout:
         Name of a tensor that tells it from other layouts.
     rename : callable
         Takes a name of the file, returns the network's name of that tensor, or a
-        `Piece` of it, or None if the network has no use for it. A name of a part
-        that the network uses, but which it does not know, is returned all the same,
-        and then is an error.
+        `Piece`, or several, or None if the network has no use for it. A name of a
+        part that the network uses, but which it does not know, is returned all the
+        same, and then is an error.
     markers : mapping of str to tuple of int, optional
         Tensors that must have these shapes as well, to tell sizes of a family apart.
     """
@@ -89,7 +100,7 @@ class Layout:
     family: str
     variant: str
     marker: str
-    rename: Callable[[str], str | Piece | None]
+    rename: Callable[[str], Target]
     markers: Mapping[str, tuple[int, ...]] | None = None
 
     def fits(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
@@ -200,19 +211,19 @@ def compare(
     pieces: dict[str, list[tuple[Piece, str]]] = {}
     misshapen, unknown, repeated, unused = [], [], [], 0
     for theirs, shape in shapes.items():
-        target = layout.rename(theirs)
-        if target is None:
+        targets = _pieces_of(layout.rename(theirs))
+        if not targets:
             unused += 1
             continue
-        piece = target if isinstance(target, Piece) else Piece(target)
-        if piece.name not in expected:
+        if any(piece.name not in expected for piece in targets):
             unknown.append(theirs)
             continue
-        found = pieces.setdefault(piece.name, [])
-        if any(other.index == piece.index for other, _ in found):
-            repeated.append(theirs)
-        found.append((piece, theirs))
-        wanted = piece.shape_in_file(tuple(expected[piece.name]))
+        for piece in targets:
+            found = pieces.setdefault(piece.name, [])
+            if any(other.index == piece.index for other, _ in found):
+                repeated.append(theirs)
+            found.append((piece, theirs))
+        wanted = targets[0].shape_in_file(tuple(expected[targets[0].name]))
         if tuple(shape) != wanted:
             misshapen.append(f"{theirs} {tuple(shape)} instead of {wanted}")
     for found in pieces.values():
@@ -225,6 +236,14 @@ def compare(
         unused,
         tuple(repeated),
     )
+
+
+def _pieces_of(target: Target) -> tuple[Piece, ...]:
+    if target is None:
+        return ()
+    if isinstance(target, str):
+        return (Piece(target),)
+    return (target,) if isinstance(target, Piece) else target
 
 
 def _missing(
@@ -307,5 +326,8 @@ def _assemble(source: TensorSource, pieces: Sequence[tuple[Piece, str]]) -> Tens
     parts = []
     for piece, name in pieces:
         tensor = source.read(name)
+        rows = len(tensor) // piece.shares if piece.shares > 1 else None
+        if rows is not None:
+            tensor = tensor[piece.share * rows : (piece.share + 1) * rows]
         parts.append(tensor[:, piece.skip :].clone() if piece.skip else tensor)
     return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -51,8 +51,9 @@ class TensorSource:
 
     Close it, or use it in a ``with`` statement. Nothing but names and shapes is read
     until `read` is called, and what is read stays mapped to the file where its
-    format allows that: all but torch's from before version 1.6. A mapped file may be
-    renamed or deleted, but must not be written to.
+    format allows that: all but torch's from before version 1.6. A mapped file must
+    not be written to; it may be renamed or deleted, except on Windows, which refuses
+    that until what was read is let go.
 
     It may be read on another thread than the one that opened it.
 
