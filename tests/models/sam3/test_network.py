@@ -293,4 +293,3 @@ def test_it_is_loaded_in_the_dtype_that_is_wanted(network, dtype, tmp_path):
     (embedding,) = loaded.embed([IMAGE])
     assert loaded.predict(embedding, [Prompt([[30, 40]], [True])], multimask=True)
     assert loaded.fingerprint.endswith(str(dtype).removeprefix("torch."))
-
