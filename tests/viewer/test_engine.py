@@ -40,7 +40,7 @@ def source(pixels=None, *, stamp=0, layer_id=None, index=(None, None)) -> PlaneS
 def test_models_are_loaded_once_and_the_last_two_stay():
     loaded = []
 
-    def build(model, device, report):
+    def build(model, device, **_):
         loaded.append((model, device))
         return FakeTracker(model_id=model)
 
@@ -58,7 +58,8 @@ def test_loading_is_told_and_can_be_cancelled(fake):
     told = []
     choice = ModelChoice("/some/where/cells.safetensors")
     engine.tracker(choice, lambda news: told.append(news.text))
-    assert told == ["loading cells.safetensors…", "warming up cells.safetensors…"]
+    texts = ["loading cells.safetensors…", "warming up cells.safetensors…"]
+    assert list(dict.fromkeys(told)) == texts
     assert fake.predict_calls == 1
 
     def nobody_waits(news: News) -> None:
@@ -69,13 +70,26 @@ def test_loading_is_told_and_can_be_cancelled(fake):
     # It was not kept half-loaded.
     told.clear()
     engine.tracker(ModelChoice("other"), lambda news: told.append(news.text))
-    assert len(told) == 2
+    assert len(set(told)) == 2
+
+
+def test_a_warm_up_can_be_cancelled_amid_an_image(fake):
+    engine = Engine(build=lambda model, **_: fake)
+
+    def until_the_second_block(news: News) -> None:
+        if news.done == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        engine.tracker(ModelChoice(), until_the_second_block)
+    assert fake.embed_calls == 1
+    assert fake.predict_calls == 0
 
 
 def test_a_model_too_large_for_the_memory_makes_room_and_tries_again(fake):
     tries = []
 
-    def build(model, device, report):
+    def build(model, **_):
         tries.append(model)
         if model == "huge" or tries.count(model) == 1 < len(tries):
             raise MemoryError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,10 +12,12 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_sam3.core.errors import CheckpointError, ModelError
+from napari_sam3.models.catalog import CATALOG
 from napari_sam3.models.machine import Machine
+from napari_sam3.models.spec import ModelSpec
 from napari_sam3.viewer.engine import Engine, ModelChoice
 from napari_sam3.viewer.fetching import telling_bytes
-from napari_sam3.viewer.inference import Cancelled, News
+from napari_sam3.viewer.inference import Cancelled, Job, News
 from napari_sam3.viewer.remembered import beginning
 from napari_sam3.viewer.session import Session
 from napari_sam3.viewer.settings import Settings
@@ -34,11 +37,15 @@ class Builder:
             "nano": FakeTracker(model_id="nano"),
             "large": FakeTracker(9, model_id="large"),
             "larger": FakeTracker(12, model_id="larger"),
+            "big": FakeTracker(15, model_id="big"),
         }
         self.before: dict[str, Callable[..., object]] = {}
         self.built: list[tuple[str, str]] = []
 
-    def __call__(self, *, model: str, device: str, report) -> FakeTracker:
+    def __call__(
+        self, *, model: str, device: str, report, may_download: bool
+    ) -> FakeTracker:
+        assert not may_download  # others wait for this thread
         self.built.append((model, device))
         if model in self.before:
             self.before[model](report)
@@ -53,6 +60,16 @@ class Download:
     def __init__(self) -> None:
         self.begun, self.done = threading.Event(), threading.Event()
         self.was_cancelled = False
+        self.was_allowed: bool | None = None
+        self.error: Exception | None = None
+
+    def get_weights(self, spec: ModelSpec, *, report, may_download: bool) -> None:
+        """Take the place of `fetch_weights`."""
+        assert spec is CATALOG["big"]
+        self.was_allowed = may_download
+        self(report)
+        if self.error is not None:
+            raise self.error
 
     def __call__(self, report: Callable[[int, int], object]) -> None:
         self.begun.set()
@@ -73,8 +90,14 @@ def builder() -> Builder:
 
 
 @pytest.fixture
-def engine(builder: Builder):
-    engine = Engine(build=builder)
+def download() -> Download:
+    """Return what takes the place of downloading "big"."""
+    return Download()
+
+
+@pytest.fixture
+def engine(builder: Builder, download: Download):
+    engine = Engine(build=builder, get_weights=download.get_weights)
     yield engine
     engine.thread.stop()
 
@@ -120,6 +143,12 @@ def deliver_until(session: Session, condition: Callable[[], bool]) -> None:
             return
         clock.wait(0.01)
     raise AssertionError(session.status)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens on another thread."""
+    clock = threading.Event()
+    assert any(condition() or clock.wait(0.01) for _ in range(3000))
 
 
 # The change-over
@@ -205,6 +234,235 @@ def test_the_progress_of_a_download_is_told(session, builder):
     (getting,) = [one for one in seen if one.text.startswith("getting")]
     assert getting.text == "getting large: 1.72 of 3.44 GB"
     assert getting.done / getting.total == pytest.approx(0.5, abs=0.001)
+
+
+# The download
+
+
+@pytest.mark.usefixtures("cache")
+class TestDownload:
+    """Of "big", whose clicks have a radius of 15; nano's have 6."""
+
+    def test_meanwhile_the_earlier_model_answers_everybody(
+        self, session, engine, download
+    ):
+        session.model = "big"
+        download.wait()
+        assert session.is_switching
+        other = ViewerModel()
+        other.add_image(np.zeros(SHAPE, np.uint8), name="other")
+        second = Session(other, engine=engine)
+        second.add_point(OTHER)
+        np.testing.assert_array_equal(mask_after(second), disc(SHAPE, *OTHER))
+        session.add_point(OTHER)
+        both = disc(SHAPE, *OBJECT) | disc(SHAPE, *OTHER)
+        deliver_until(session, lambda: np.array_equal(session.preview.mask, both))
+        session.accept_when_ready()
+        deliver_until(session, lambda: session.labels is not None)
+        np.testing.assert_array_equal(session.labels.data > 0, both)
+        assert session.labels.features["sam3_model"].iloc[-1] == "nano"
+        assert session.busy
+        second.close()
+
+    def test_then_the_new_one_answers_what_was_asked(self, session, download):
+        session.model = "big"
+        download.wait()
+        session.add_point(OTHER)
+        both = disc(SHAPE, *OBJECT) | disc(SHAPE, *OTHER)
+        deliver_until(session, lambda: np.array_equal(session.preview.mask, both))
+        download.done.set()
+        both = disc(SHAPE, *OBJECT, 15) | disc(SHAPE, *OTHER, 15)
+        np.testing.assert_array_equal(mask_after(session), both)
+        assert download.was_allowed
+        assert (session.model, session.is_switching) == ("big", False)
+
+    def test_while_it_is_loaded_clicks_wait(self, session, builder, download):
+        gate = builder.before["big"] = Gate()
+        download.done.set()
+        session.model = "big"
+        deliver_until(session, gate.entered.is_set)
+        session.add_point(OTHER)
+        session.accept_when_ready()
+        session.deliver()
+        assert session.labels is None
+        gate.opened.set()
+        session.wait(SECONDS)
+        both = disc(SHAPE, *OBJECT, 15) | disc(SHAPE, *OTHER, 15)
+        np.testing.assert_array_equal(session.labels.data > 0, both)
+
+    def test_its_progress_is_told_when_nothing_else_is(
+        self, session, download, monkeypatch
+    ):
+        getting = "getting big: 0 of 0 MB"
+        session.model = "big"
+        deliver_until(session, lambda: session.status.text == getting)
+        assert session.status.busy
+        session.add_point(OTHER)
+        deliver_until(session, lambda: " ms" in session.status.text)
+        for _ in range(10):
+            time.sleep(0.01)
+            session.deliver()
+            assert " ms" in session.status.text  # so that it can be read
+        monkeypatch.setattr("napari_sam3.viewer.asking._READING_SECONDS", 0.0)
+        download.done.set()
+        session.deliver()
+        assert session.status.text == getting
+
+    def test_cancelling_ends_it_at_once(self, session, download):
+        session.model = "big"
+        download.wait()
+        session.cancel()
+        assert (session.model, session.is_switching) == ("nano", False)
+        session.wait(0.5)
+        wait_until(lambda: download.was_cancelled)
+        session.add_point(OTHER)
+        both = disc(SHAPE, *OBJECT) | disc(SHAPE, *OTHER)
+        np.testing.assert_array_equal(mask_after(session), both)
+        assert session.model_problem is None
+
+    def test_cancelling_does_not_wait_for_a_silent_server(
+        self, session, engine, monkeypatch
+    ):
+        silence = Gate()
+        monkeypatch.setattr(engine, "_get_weights", lambda *_, **__: silence())
+        session.model = "big"
+        silence.wait()
+        session.cancel()
+        session.wait(5)
+        assert not session.busy
+        silence.opened.set()
+        session.wait(SECONDS)
+        assert session.model == "nano"
+
+    @pytest.mark.parametrize("model", ["large", "nano"])
+    def test_the_next_choice_ends_it(self, session, download, model):
+        session.model = "big"
+        download.wait()
+        session.model = model
+        session.wait(SECONDS)
+        assert session.model == model
+        wait_until(lambda: download.was_cancelled)
+
+    def test_clicks_that_waited_are_answered_when_another_model_is_downloaded(
+        self, session, builder, download
+    ):
+        gate = builder.before["large"] = Gate()
+        session.model = "large"
+        gate.wait()
+        session.add_point(OTHER)
+        session.model = "big"
+        gate.opened.set()
+        both = disc(SHAPE, *OBJECT) | disc(SHAPE, *OTHER)
+        deliver_until(session, lambda: np.array_equal(session.preview.mask, both))
+        assert session.model == "big"
+        assert session.is_switching
+
+    def test_closing_the_session_ends_it(self, session, engine, download):
+        session.model = "big"
+        download.wait()
+        session.close()
+        wait_until(lambda: download.was_cancelled)
+
+    def test_the_end_of_the_process_ends_it(self, session, engine, download):
+        session.model = "big"
+        download.wait()
+        engine.thread.stop()
+        assert download.was_cancelled
+
+    def test_if_it_fails_the_earlier_model_stays(
+        self, session, builder, download, told
+    ):
+        before = session.preview
+        download.error = CheckpointError("It is refused; log in.")
+        download.done.set()
+        session.model = "big"
+        with pytest.raises(CheckpointError, match="log in"):
+            session.wait(SECONDS)
+        assert session.model == "nano"
+        assert session.preview is before
+        assert session.status.text == "big could not be loaded; nano stays"
+        assert session.model_problem.text == "It is refused; log in."
+        assert ("big", "auto") not in builder.built
+        assert told == []
+
+    def test_a_device_that_is_not_there_is_refused_before(self, session, download):
+        session.choose_model("big", "cuda:99")
+        with pytest.raises(ModelError, match="device"):
+            session.wait(SECONDS)
+        assert not download.begun.is_set()
+
+    def test_a_first_model_that_was_named_is_got_without_stopping_others(
+        self, session, desk, engine, download, told
+    ):
+        download.error = CheckpointError("It is refused; log in.")
+        first = Session(desk, engine=engine, choice=ModelChoice("big"))
+        download.wait()
+        assert download.was_allowed
+        session.add_point(OTHER)
+        both = disc(SHAPE, *OBJECT) | disc(SHAPE, *OTHER)
+        np.testing.assert_array_equal(mask_after(session), both)
+        download.done.set()
+        with pytest.raises(CheckpointError, match="log in"):
+            first.wait(SECONDS)
+        download.error = None
+        first.add_point(OBJECT)  # tries again
+        first.wait(SECONDS)
+        assert first.preview.mask[tuple(map(int, OBJECT))]
+        assert first.model == "big"
+        first.close()
+
+    def test_a_remembered_model_is_only_looked_at(
+        self, desk, engine, builder, download, warned
+    ):
+        download.error = CheckpointError("It is damaged; get it again.")
+        session = Session(
+            desk, engine=engine, choice=ModelChoice("big"), fallback=ModelChoice()
+        )
+        download.wait()
+        assert download.was_allowed is False
+        lane = engine.thread.lane()
+        lane.submit(Job(lambda tell: None))
+        assert lane.fetch(SECONDS)  # what was asked for before is done
+        assert builder.built == []
+        download.done.set()
+        session.wait(SECONDS)
+        assert session.model == "nano"
+        assert len(warned) == 1
+        session.close()
+
+    def test_a_model_is_not_downloaded_unless_that_is_allowed(self, session, download):
+        download.done.set()
+        session.choose_model("big", may_download=False)
+        session.wait(SECONDS)
+        assert download.was_allowed is False
+        session.model = "nano"
+        session.wait(SECONDS)
+        session.model = "big"
+        session.wait(SECONDS)
+        assert download.was_allowed is True
+        session.choose_model(device="cpu", may_download=False)
+        session.wait(SECONDS)
+        assert download.was_allowed is True  # that was said before
+
+    def test_without_leave_the_hub_is_not_even_asked(self, desk, builder, monkeypatch):
+        monkeypatch.setattr("napari_sam3.models.hub.Hub.connect", None)
+        engine = Engine(build=builder)  # with the real `fetch_weights`
+        session = Session(desk, engine=engine)
+        session.choose_model("big", may_download=False)
+        with pytest.raises(CheckpointError, match="are not on this machine"):
+            session.wait(SECONDS)
+        assert session.model == "nano"
+        session.close()
+        engine.thread.stop()
+
+    def test_a_replay_downloads_what_was_named(self, session, download):
+        download.done.set()
+        session.accept()
+        session.start_replay("big", may_download=False)
+        session.wait(SECONDS)
+        assert download.was_allowed is False
+        assert session.replay("big").model == "big"
+        assert download.was_allowed is True
 
 
 # The way back
@@ -424,17 +682,35 @@ def test_models_say_what_the_catalog_and_this_machine_know(session, cache):
     assert (big.is_here, big.size, big.is_gated) == (True, 7, False)
 
 
-def test_a_time_that_was_measured_replaces_the_prediction(session, builder, cache):
+def test_a_time_that_was_measured_replaces_the_prediction(session, download, cache):
+    download.done.set()
     engine = session._bench.engine
     engine.machines["auto"] = MACHINE
     assert session.models[0].is_measured  # nano has been asked
     assert not session.models[1].is_measured
-    builder.models["big"] = FakeTracker(model_id="big")
     session.model = "big"
     session.wait(SECONDS)
     big = session.models[1]
     assert big.is_measured
-    assert big.seconds_per_image == engine.seconds["big", "cpu"] < 20
+    assert big.seconds_per_image == engine.seconds["big-0", "cpu"] < 20
+
+
+def test_the_time_is_that_of_the_last_image(session, builder, desk):
+    session._bench.engine.machines["auto"] = MACHINE
+    before = session.models[0].seconds_per_image
+    builder.models["nano"].on_block = lambda *_: time.sleep(before + 0.01)
+    session.image = desk.add_image(np.ones(SHAPE, np.uint8), name="slower")
+    session.wait(SECONDS)
+    assert session.models[0].seconds_per_image > before
+
+
+def test_the_time_is_not_that_of_a_file_of_the_same_name(session, builder):
+    session._bench.engine.machines["auto"] = MACHINE
+    before = session.models[0].seconds_per_image
+    builder.models["/mine/nano.pt"] = FakeTracker(model_id="nano", version="mine")
+    session.model = "/mine/nano.pt"
+    session.wait(SECONDS)
+    assert session.models[0].seconds_per_image == before
 
 
 def test_what_has_to_be_installed_is_said(session, cache, monkeypatch):
@@ -462,6 +738,12 @@ def test_the_machine_is_measured_once_on_the_inference_thread(
         threads.append(threading.get_ident())
         return MACHINE
 
+    monkeypatch.setattr(
+        "napari_sam3.viewer.offers.leave_a_core",
+        lambda device: threads.append(str(device)),
+    )
+    session.device = "cpu"
+    session.wait(SECONDS)
     monkeypatch.setattr("napari_sam3.viewer.offers.measure", measure)
     before = session.status
     changes = []
@@ -473,7 +755,8 @@ def test_the_machine_is_measured_once_on_the_inference_thread(
     session.measure_speed()
     assert session.machine is MACHINE
     assert changes[-1] is MACHINE
-    assert threads == [builder.models["nano"].threads[0]]
+    # With as many threads as models compute with.
+    assert threads == ["cpu", builder.models["nano"].threads[0]]
     assert session.status == before
 
 

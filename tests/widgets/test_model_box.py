@@ -46,10 +46,17 @@ def failures() -> dict[str, Exception]:
     return {}
 
 
+@pytest.fixture
+def allowed() -> list[bool]:
+    """Note each time "big" is got whether it might be downloaded."""
+    return []
+
+
 @pytest.fixture(autouse=True)
 def engine(
     tracker: FakeTracker,
     failures: dict[str, Exception],
+    allowed: list[bool],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Engine]:
     models = {"nano": tracker, "big": FakeTracker(9, model_id="big")}
@@ -59,7 +66,10 @@ def engine(
             raise failures[model]
         return models[model]
 
-    engine = Engine(build=build)
+    def get_weights(spec: ModelSpec, *, may_download: bool, **_: object) -> None:
+        allowed.append(may_download)
+
+    engine = Engine(build=build, get_weights=get_weights)
     monkeypatch.setattr("napari_sam3.viewer.session.shared_engine", lambda: engine)
     yield engine
     engine.thread.stop()
@@ -182,7 +192,9 @@ def test_a_download_that_is_not_wanted_changes_nothing(panel, session, answers):
     assert answers == []
 
 
-def test_a_model_is_remembered_once_it_is_loaded(panel, session, settle, answers):
+def test_a_model_is_remembered_once_it_is_loaded(
+    panel, session, settle, answers, allowed
+):
     session.add_point((20, 20))
     settle()
     area = session.preview.mask.sum()
@@ -194,15 +206,21 @@ def test_a_model_is_remembered_once_it_is_loaded(panel, session, settle, answers
     settle()
     assert read_settings().model == "big"
     assert session.preview.mask.sum() > area  # the same click, asked again
+    assert allowed == [True]
+    choose(panel.model.device, "CPU")
+    settle()
+    assert (session.model, session.device) == ("big", "cpu")
+    assert read_settings().device == "cpu"
 
 
 def test_a_model_that_is_here_is_taken_without_a_question(
-    panel, session, settle, answers, cache
+    panel, session, settle, answers, cache, allowed
 ):
     put_weights(cache)
     choose(panel.model.model, "big")
     settle()
     assert session.model == "big"
+    assert allowed == [False]  # nobody has been asked
     answers.append(False)
     choose(panel.model.model, "nano")
     settle()
@@ -249,6 +267,22 @@ def test_the_replay_asks_before_a_download_too(qtbot, answers):
     assert dialog.answer[0] == "big"
 
 
+def test_a_replay_downloads_only_what_the_dialog_asked_about(
+    panel, session, settle, monkeypatch, allowed, cache
+):
+    session.add_point((20, 20))
+    session.accept()
+    monkeypatch.setattr(ReplayDialog, "ask", lambda *_: ("big", False))
+    shown = "napari_sam3.widgets.more_menu.show_text"
+    monkeypatch.setattr(shown, lambda *_: None)
+    for is_here in (False, True):
+        if is_here:
+            put_weights(cache)
+        panel.more.replay()
+        settle()
+    assert allowed == [True, False]
+
+
 # When it cannot be loaded
 
 
@@ -280,6 +314,26 @@ def test_a_failure_is_shown_until_it_is_mended(
     assert session.model == "big"
     assert read_settings().model == "big"
     panel.hide()
+
+
+def test_weights_that_turn_out_damaged_are_downloaded_again_when_that_is_wanted(
+    panel, session, settle, answers, failures, cache, allowed
+):
+    put_weights(cache)
+    failures["big"] = CheckpointError("The weights are not whole; get them.")
+    choose(panel.model.model, "big")
+    settle()
+    assert allowed == [False]
+    failures.clear()
+    answers += [False, True, True]
+    panel.model.trouble.again.click()
+    settle()
+    assert session.model == "nano"
+    panel.model.trouble.again.click()
+    settle()
+    assert allowed == [False, True]
+    assert session.model == "big"
+    assert answers == [True]
 
 
 def test_a_failure_can_be_dismissed_and_comes_back_with_the_next(
@@ -361,7 +415,7 @@ def test_a_weights_file_that_is_gone_is_told(qapp, fresh_viewer, notes, tmp_path
 
 
 def test_remembered_weights_that_are_damaged_give_way_to_nano(
-    qapp, fresh_viewer, notes, cache, failures
+    qapp, fresh_viewer, notes, cache, failures, allowed
 ):
     put_weights(cache)
     save_setting("model", "big")
@@ -373,6 +427,7 @@ def test_remembered_weights_that_are_damaged_give_way_to_nano(
     assert session.preview is not None
     assert len(notes) == 1
     assert notes[0].endswith("so nano is used. The file is damaged; get it again.")
+    assert allowed == [False]
     session.close()
 
 
@@ -402,6 +457,11 @@ def test_the_question_says_what_from_where_to_where_and_under_which_licence(
     question = DownloadQuestion(BIG)
     qtbot.addWidget(question)
     assert "by way of https://mirror.example.org" in question.facts["From"].text()
+    assert "is not on this machine yet" in texts_of(question)
+    put_weights(cache)
+    question = DownloadQuestion(BIG)
+    qtbot.addWidget(question)
+    assert "is here, but not whole" in texts_of(question)
 
 
 def test_the_question_takes_yes_and_no(qtbot):

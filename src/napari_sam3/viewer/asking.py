@@ -15,6 +15,9 @@ from napari_sam3.viewer.status import Status
 
 __all__ = ["Asking", "told_as"]
 
+#: Seconds for which an answer can be read before a download's progress is told again.
+_READING_SECONDS = 2.0
+
 
 class _Waiting(NamedTuple):
     """What a job's outcome is waited for with."""
@@ -22,6 +25,7 @@ class _Waiting(NamedTuple):
     then: Callable[[Any], None]
     otherwise: Callable[[], object] | None
     is_request: bool
+    is_aside: bool
 
 
 class Asking:
@@ -51,6 +55,8 @@ class Asking:
         self._waiting: dict[int, _Waiting] = {}
         self._newest_request = 0
         self._status = Status()
+        self._since = 0.0
+        self._progress: tuple[int, News] | None = None
         self._error: Exception | None = None
 
     @property
@@ -61,7 +67,7 @@ class Asking:
     @status.setter
     def status(self, status: Status) -> None:
         if status != self._status:
-            self._status = status
+            self._status, self._since = status, time.monotonic()
             self.status_changed.emit(status)
 
     @property
@@ -81,8 +87,9 @@ class Asking:
         *,
         context: Hashable = None,
         is_request: bool = True,
+        is_aside: bool = False,
         otherwise: Callable[[], object] | None = None,
-    ) -> None:
+    ) -> int:
         """Compute something on the inference thread.
 
         Parameters
@@ -96,17 +103,30 @@ class Asking:
             See `Job`.
         is_request : bool, optional
             Whether it replaces earlier requests.
+        is_aside : bool, optional
+            Whether it runs on a thread of its own instead; see `Job`.
         otherwise : callable, optional
             Called instead of ``then`` if it fails or is cancelled.
+
+        Returns
+        -------
+        int
+            Its ticket, for `give_up`.
         """
         self._error = None
-        ticket = self._lane.submit(Job(work, context, is_request))
-        self._waiting[ticket] = _Waiting(then, otherwise, is_request)
+        ticket = self._lane.submit(Job(work, context, is_request, is_aside))
+        self._waiting[ticket] = _Waiting(then, otherwise, is_request, is_aside)
         if is_request:
             self._newest_request = ticket
         if not self._status.busy:
             self.status = Status("waiting…", busy=True)
         self.started.emit()
+        return ticket
+
+    def give_up(self, ticket: int) -> None:
+        """Give up a job that runs aside, without a word; others go on."""
+        self._waiting.pop(ticket, None)
+        self._lane.drop_aside(ticket)
 
     def supersede(self) -> None:
         """Give up what was requested; what else was asked for goes on."""
@@ -137,6 +157,7 @@ class Asking:
         """Handle all that has come, without waiting."""
         while self._deliver_one(0.0):
             pass
+        self._tell_progress()
 
     def wait(self, timeout: float | None = None) -> None:
         """Deliver until nothing is to come any more.
@@ -174,10 +195,11 @@ class Asking:
             one = self._waiting.get(ticket)
             # An earlier request may do what the newest one waits for, such as encode;
             # if nothing is wanted any more, it says nothing, either.
-            if one is not None and (not one.is_request or self.is_asking):
-                self.status = Status(
-                    message.text, busy=True, done=message.done, total=message.total
-                )
+            if one is not None and one.is_aside:
+                self._progress = (ticket, message)
+                self._tell_progress()
+            elif one is not None and (not one.is_request or self.is_asking):
+                self.status = _progress(message)
             return True
         one = self._waiting.pop(ticket, None)
         if one is not None and (not one.is_request or ticket == self._newest_request):
@@ -185,6 +207,21 @@ class Asking:
         if not self.busy and self._status.busy:
             self.status = Status()
         return True
+
+    def _tell_progress(self) -> None:
+        """Say how far a download is, when nothing else is going on."""
+        if self._progress is None:
+            return
+        if self._progress[0] not in self._waiting:
+            self._progress = None
+            return
+        others = any(
+            not one.is_aside and (not one.is_request or ticket == self._newest_request)
+            for ticket, one in self._waiting.items()
+        )
+        was_read = time.monotonic() - self._since >= _READING_SECONDS
+        if not others and (self._status.busy or was_read):
+            self.status = _progress(self._progress[1])
 
     def _handle(self, outcome: Outcome, one: _Waiting) -> None:
         if outcome.error is not None:
@@ -195,6 +232,10 @@ class Asking:
             self.failed.emit(outcome.error)
         elif not outcome.was_cancelled:
             one.then(outcome.value)
+
+
+def _progress(news: News) -> Status:
+    return Status(news.text, busy=True, done=news.done, total=news.total)
 
 
 def told_as(error: Exception) -> str:

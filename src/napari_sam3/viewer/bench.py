@@ -94,6 +94,7 @@ class Bench:
         self.follower.lost.connect(self._on_lost)
         self.drafting.edited.connect(self._on_edited)
         self.asking.failed.connect(self._on_failed)
+        self.switch.loading.connect(self._on_loading)
         self.switch.ended.connect(self._on_switched)
         self.drafting.layers_changed.connect(self.changed.emit)
         self.drafting.trouble_changed.connect(self.refresh)
@@ -124,7 +125,7 @@ class Bench:
         """The model that answers."""
         return self.switch.choice
 
-    def choose(self, choice: ModelChoice) -> None:
+    def choose(self, choice: ModelChoice, *, may_download: bool) -> None:
         """Have another model answer as soon as it is loaded."""
         if self.is_closed:
             self.switch.choice = choice
@@ -132,11 +133,8 @@ class Bench:
             self.switch.problem = None  # nobody asks for the other one any more
             self.changed.emit()
         else:
-            # What the earlier model is doing is not wanted any more.
-            self._was_held |= self.asking.is_asking
-            self.asking.supersede()
-            self.switch.start(choice)
-            self.changed.emit()
+            self.switch.start(choice, may_download=may_download)
+            self._resume()
 
     def ask(self) -> None:
         """Ask for what the draft describes; hide what it does not any more."""
@@ -159,7 +157,7 @@ class Bench:
             return
         if not dialogues or self._asked is None or self._asked[0][0] != source.key:
             self.show(None)
-        if self.switch.is_busy:
+        if self.switch.holds:
             self._was_held = True  # until it is known who answers
             return
         self._asked = asked
@@ -184,7 +182,7 @@ class Bench:
     def is_awaiting(self) -> bool:
         """Whether the mask of the shown plane's prompts is still to come."""
         return self.drafting.draft.is_incomplete or (
-            (self.asking.is_asking or self.switch.is_busy) and bool(self.dialogues())
+            (self.asking.is_asking or self.switch.holds) and bool(self.dialogues())
         )
 
     @property
@@ -351,14 +349,24 @@ class Bench:
         self._asked = None  # so that the same may be tried again
         self.show(None)
 
+    def _on_loading(self) -> None:
+        # What the earlier model is doing is not wanted any more.
+        self._was_held |= self.asking.is_asking
+        self.asking.supersede()
+
     def _on_switched(self, error: Exception | None = None) -> None:
-        if self._was_held and self._asked is not None:
-            self._asked = self._asked[:1]  # the plane: ask again, and show until then
-        self._was_held = False
         if error is None:
             self.script.use(self.choice)
         else:
             self.script.fall_back(self.choice)
+        self._resume()
+
+    def _resume(self) -> None:
+        """Ask what was held back, unless it still has to wait."""
+        if not self.switch.holds:
+            if self._was_held and self._asked is not None:
+                self._asked = self._asked[:1]  # the plane: ask, and show until then
+            self._was_held = False
         self.refresh()
 
     def _on_prepared(self, plane: tuple[Any, ...], _: None = None) -> None:

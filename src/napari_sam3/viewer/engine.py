@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, MutableMapping
-from dataclasses import dataclass
 from functools import cache, partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -19,15 +17,16 @@ from napari_sam3.core.prediction import Embedding
 from napari_sam3.core.recent import Recent, Under
 from napari_sam3.core.tracker import Tracker
 from napari_sam3.models.build import build_tracker
-from napari_sam3.models.catalog import DEFAULT_MODEL
 from napari_sam3.models.device import (
     free_memory,
     is_out_of_memory,
     leave_a_core,
 )
+from napari_sam3.models.download import fetch_weights
 from napari_sam3.models.loading import load_torch_libraries
 from napari_sam3.models.warmup import warm_up
-from napari_sam3.viewer.fetching import telling_bytes
+from napari_sam3.viewer.choice import ModelChoice
+from napari_sam3.viewer.fetching import get_model, telling_bytes
 from napari_sam3.viewer.inference import InferenceThread, News
 
 if TYPE_CHECKING:
@@ -48,27 +47,6 @@ _TURNS_BUDGET = 2**28
 _OBJECTS_BUDGET = 2**28
 
 _Value = TypeVar("_Value")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """Which model is wanted, and where it shall run.
-
-    Parameters
-    ----------
-    model : str
-        Catalog id or path of a weights file.
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-    """
-
-    model: str = DEFAULT_MODEL
-    device: str = "auto"
-
-    @property
-    def name(self) -> str:
-        """What people call it: the id, or the file's name."""
-        return os.path.basename(self.model)  # noqa: PTH119 - ids are no paths
 
 
 class _PlaneVersion(NamedTuple):
@@ -93,8 +71,12 @@ class Engine:
     Parameters
     ----------
     build : callable, optional
-        As `build_tracker`; called with the keywords ``model``, ``device`` and
-        ``report``.
+        As `build_tracker`; called with the keywords ``model``, ``device``,
+        ``report`` and ``may_download``, which is always False: what may be
+        downloaded was, by `fetch`.
+    get_weights : callable, optional
+        As `fetch_weights`; called with an entry of the catalog and the keywords
+        ``report`` and ``may_download``.
     budget : int, optional
         Bytes that embeddings may hold.
 
@@ -102,27 +84,53 @@ class Engine:
     ----------
     machines : dict of str to Machine
         How fast this machine is, by device, once that was measured.
+    fingerprints : dict of str to str
+        Of the models that were loaded, by catalog id or weights file.
     seconds : dict of (str, str) to float
-        How long the quickest image took, by model id and device.
+        How long the last image took, by fingerprint and device.
     """
 
     def __init__(
         self,
         build: Callable[..., Tracker] = build_tracker,
         *,
+        get_weights: Callable[..., object] = fetch_weights,
         budget: int = 2 * 2**30,
     ) -> None:
         self.thread = InferenceThread()
         self.cache = EmbeddingCache(budget)
         self.machines: dict[str, Machine] = {}
+        self.fingerprints: dict[str, str] = {}
         self.seconds: dict[tuple[str, str], float] = {}
         self._build = build
+        self._get_weights = get_weights
         self._trackers = Recent(_MODELS_KEPT)
         self._turns = Recent(_TURNS_BUDGET, lambda turn: turn.nbytes)
         self._objects = Recent(_OBJECTS_BUDGET, lambda one: one.logits.nbytes)
         self._versions: dict[PlaneKey, tuple[int, Hashable]] = {}
         self._losses: Counter[UUID] = Counter()
         self._lost: SimpleQueue[UUID] = SimpleQueue()
+
+    def fetch(self, choice: ModelChoice, may_download: bool, tell: Tell) -> None:
+        """Have a model's weights on this machine, whole, so that it can be loaded.
+
+        Runs on any thread but the inference thread, which others wait for.
+
+        Parameters
+        ----------
+        choice : ModelChoice
+            The model; nothing is done for a weights file, or one that is shipped.
+        may_download : bool
+            Whether that was asked for; else the weights are only checked.
+        tell : callable
+            Takes `News`; what it raises ends it.
+
+        Raises
+        ------
+        CheckpointError, ModelError
+            As `fetch_weights`; or if there is no such device.
+        """
+        get_model(self._get_weights, choice, may_download, tell)
 
     def tracker(self, choice: ModelChoice, tell: Tell) -> Tracker:
         """Return a loaded model; load it first if need be. Runs on the thread."""
@@ -136,8 +144,15 @@ class Engine:
         tell(News(f"loading {choice.name}…"))
         load_torch_libraries()
         report = telling_bytes(choice.name, tell)
-        tracker = self._build(model=choice.model, device=choice.device, report=report)
-        tell(News(f"warming up {choice.name}…"))
+        tracker = self._build(
+            model=choice.model,
+            device=choice.device,
+            report=report,
+            may_download=False,
+        )
+        self.fingerprints[choice.model] = tracker.fingerprint
+        warming = f"warming up {choice.name}…"
+        tell(News(warming))
         # scikit-image takes a quarter of a second when it is first used: for the
         # clean-up here, for the colours of Labels layers in napari.
         import skimage.color  # noqa: F401
@@ -145,7 +160,7 @@ class Engine:
         from napari_sam3.core import cleanup  # noqa: F401
 
         leave_a_core(tracker.device)
-        warm_up(tracker)
+        warm_up(tracker, report=lambda done, total: tell(News(warming, done, total)))
         return tracker
 
     def embedding(
@@ -179,7 +194,8 @@ class Engine:
             embedding = self.sparing(
                 lambda: tracker.embed([pixels], report=report)[0], tracker, tell
             )
-            self._note_seconds(tracker, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            self.seconds[tracker.fingerprint, str(tracker.device)] = seconds
             self.cache.put(key, embedding)
             if self._losses[layer_id] != losses:  # meanwhile
                 self.cache.evict(lambda one: one == key)
@@ -248,10 +264,6 @@ class Engine:
         self._losses[layer_id] += 1
         self._lost.put(layer_id)
         self.cache.evict(lambda key: _key(key).plane.layer_id == layer_id)
-
-    def _note_seconds(self, tracker: Tracker, seconds: float) -> None:
-        key = (tracker.model_id, str(tracker.device))
-        self.seconds[key] = min(seconds, self.seconds.get(key, seconds))
 
     def _clear_up(self) -> None:
         """Forget answers about layers that are gone. Runs on the thread."""

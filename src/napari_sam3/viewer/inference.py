@@ -11,88 +11,16 @@ from __future__ import annotations
 import atexit
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
+
+from napari_sam3.viewer.beside import Beside
+from napari_sam3.viewer.job import Cancelled, Job, News, Outcome
 
 __all__ = ["Cancelled", "InferenceThread", "Job", "Lane", "News", "Outcome"]
 
 #: How long the interpreter waits at its end for a block that is being computed.
 _FAREWELL_SECONDS = 10.0
-
-
-class Cancelled(BaseException):
-    """Raised inside a job that nobody waits for any more.
-
-    Not an `Exception`, so that no handler of errors on the way takes it for one.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """What a running job says about itself.
-
-    Parameters
-    ----------
-    text : str
-        Such as ``"encoding…"``.
-    done, total : int
-        Progress; a total of 0 says that it is not known.
-    gives_way : bool
-        Whether the job ends here if a newer request waits: what it did so far is
-        kept, what it would do next may not be wanted any more.
-    """
-
-    text: str
-    done: int = 0
-    total: int = 0
-    gives_way: bool = False
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Job:
-    """Something to compute on the inference thread.
-
-    Parameters
-    ----------
-    work : callable
-        Called with a function that takes `News` and raises `Cancelled` when the
-        job is no longer wanted. It must hold no viewer, layer or widget.
-    context : hashable
-        What the job is about, such as plane and model. A newer job about the
-        same lets it end, as its by-products are useful; another context
-        cancels it.
-    is_request : bool
-        Whether only the newest of these is wanted; others wait in a queue.
-    """
-
-    work: Callable[[Callable[[News], None]], Any]
-    context: Hashable = None
-    is_request: bool = True
-    cancelled: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
-    """How a job ended: a value or an error, or neither if it was cancelled.
-
-    Parameters
-    ----------
-    ticket : int
-        Of the job.
-    value : object
-        What it returned.
-    error : Exception, optional
-        What it raised.
-    was_cancelled : bool
-        Whether it was given up.
-    """
-
-    ticket: int
-    value: Any = None
-    error: Exception | None = None
-    was_cancelled: bool = False
 
 
 class Lane:
@@ -114,6 +42,7 @@ class Lane:
         self._request: tuple[int, Job] | None = None
         self._queue: deque[tuple[int, Job]] = deque()
         self._running: tuple[int, Job] | None = None
+        self._asides: dict[int, Job] = {}
         self._outbox: SimpleQueue[tuple[int, News | Outcome]] = SimpleQueue()
         self._open = 0
         self._closed = False
@@ -143,7 +72,9 @@ class Lane:
             self._tickets += 1
             self._open += 1
             entry = (self._tickets, job)
-            if job.is_request:
+            if job.is_aside:
+                self._asides[entry[0]] = job
+            elif job.is_request:
                 self._drop_waiting()
                 self._request = entry
                 running = self._running
@@ -155,7 +86,11 @@ class Lane:
                     running[1].cancelled.set()
             else:
                 self._queue.append(entry)
-        self._thread.wake(self)
+        if job.is_aside:
+            work = partial(self._run_aside, *entry)
+            self._thread.beside.start(work, job.cancelled.set)
+        else:
+            self._thread.wake(self)
         return entry[0]
 
     def drop_request(self) -> None:
@@ -165,8 +100,21 @@ class Lane:
             if self._running is not None and self._running[1].is_request:
                 self._running[1].cancelled.set()
 
+    def drop_aside(self, ticket: int) -> None:
+        """Give up a job that runs aside, if it still does.
+
+        Its outcome is there at once, though a silent server may hold its thread.
+        """
+        with self._lock:
+            job = self._asides.pop(ticket, None)
+            if job is not None:
+                job.cancelled.set()
+                self._put(ticket, Outcome(ticket, was_cancelled=True))
+
     def cancel(self) -> None:
         """Give up everything that runs or waits."""
+        for ticket in tuple(self._asides):
+            self.drop_aside(ticket)
         with self._lock:
             self._drop_waiting()
             for ticket, _ in self._queue:
@@ -224,6 +172,12 @@ class Lane:
             self._put(entry[0], outcome)
         return True
 
+    def _run_aside(self, ticket: int, job: Job) -> None:
+        outcome = self._run(ticket, job)
+        with self._lock:
+            if self._asides.pop(ticket, None) is not None:
+                self._put(ticket, outcome)
+
     def _run(self, ticket: int, job: Job) -> Outcome:
         def tell(news: News) -> None:
             if job.cancelled.is_set() or (news.gives_way and self._request is not None):
@@ -256,9 +210,15 @@ class InferenceThread:
     A thread of its own per prediction would set torch up anew each time. It
     starts with the first job and lives until the process ends; then the running
     job is cancelled and waited for, as torch must not be cut off in the middle.
+
+    Attributes
+    ----------
+    beside : Beside
+        Runs what needs no model.
     """
 
     def __init__(self) -> None:
+        self.beside = Beside()
         self._ready: SimpleQueue[Lane | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -282,6 +242,7 @@ class InferenceThread:
 
     def stop(self) -> None:
         """Cancel what runs and end the thread. Idempotent."""
+        self.beside.stop()
         with self._lock:
             thread, self._thread = self._thread, None
             lane = self._lane

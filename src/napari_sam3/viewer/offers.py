@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 from napari_sam3.core.errors import Sam3Error
 from napari_sam3.models.catalog import CATALOG, ModelSpec
+from napari_sam3.models.device import leave_a_core, resolve_device
 from napari_sam3.models.loading import load_torch_libraries
 from napari_sam3.models.machine import Machine, forecast, measure
 from napari_sam3.viewer.asking import Asking
@@ -174,7 +175,8 @@ def _offer(spec: ModelSpec, engine: Engine, device: str) -> ModelOffer:
     machine = engine.machines.get(device)
     image = click = fits = measured = None
     if machine is not None:
-        measured = engine.seconds.get((spec.id, machine.device))
+        fingerprint = engine.fingerprints.get(spec.id, "")
+        measured = engine.seconds.get((fingerprint, machine.device))
         if spec.cost is not None:
             guess = forecast(machine, spec.cost, spec.parameters or 0)
             image, click = guess.seconds_per_image, guess.seconds_per_click
@@ -201,5 +203,7 @@ def _measure(engine: Engine, device: str, tell: Tell) -> Machine | None:
         load_torch_libraries()
         # no such device: whoever chooses it hears of it
         with suppress(Sam3Error):
+            # With the threads that models compute with.
+            leave_a_core(resolve_device(device))
             machine = engine.machines[device] = measure(device, seconds=_PROBE_SECONDS)
     return machine

@@ -14,6 +14,7 @@ from napari_sam3.core.journal import ObjectRecord, agreement
 from napari_sam3.core.painting import FoundObject
 from napari_sam3.viewer.bench import Bench
 from napari_sam3.viewer.engine import Engine, ModelChoice, Tell
+from napari_sam3.viewer.fetching import spec_on_hub
 from napari_sam3.viewer.jobs import answer_record
 from napari_sam3.viewer.label_grid import LabelGrid, label_grid
 from napari_sam3.viewer.label_search import find_in
@@ -122,7 +123,7 @@ class Replay:
         self._target: Labels | None = None
         self.report: Report | None = None
 
-    def start(self, model: str | None, write: bool) -> None:
+    def start(self, model: str | None, write: bool, may_download: bool) -> None:
         """Begin; an earlier run ends.
 
         Raises
@@ -146,7 +147,18 @@ class Replay:
         if write:
             self._target = create_labels(viewer, bench.image)
             self._target.name = f"{bench.image.name} replayed with {choice.name}"
-        self._next()
+        if spec_on_hub(choice.model) is None:
+            self._next()
+            return
+        is_asked_for = may_download and model is not None
+        may_download = is_asked_for or bench.switch.may_download(choice.model)
+        fetch = partial(bench.engine.fetch, choice, may_download)
+        then = partial(self._on_here, self._run)
+        bench.asking.ask(fetch, then, is_request=False, is_aside=True)
+
+    def _on_here(self, run: int, _: object) -> None:
+        if run == self._run:
+            self._next()
 
     def _next(self) -> None:
         """Ask about the first object that can be asked about; at last, report."""

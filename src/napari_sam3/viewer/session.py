@@ -239,9 +239,18 @@ class Session(Prompting):
             raise StateError("The replay was cancelled; start it again.")
         return report
 
-    def start_replay(self, model: str | None = None, *, write: bool = False) -> None:
-        """Begin a `replay`; its report comes as the signal ``replayed``."""
-        self._replay.start(model, write)
+    def start_replay(
+        self,
+        model: str | None = None,
+        *,
+        write: bool = False,
+        may_download: bool = True,
+    ) -> None:
+        """Begin a `replay`; its report comes as the signal ``replayed``.
+
+        Without ``may_download`` a model whose weights are not here is refused.
+        """
+        self._replay.start(model, write, may_download)
 
     def save_labels(self, path: str | os.PathLike[str], *, wait: bool = True) -> None:
         """Save the labels as TIFF, and their prompts as JSON beside it.

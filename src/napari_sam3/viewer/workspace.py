@@ -112,15 +112,15 @@ class Workspace:
     def model(self) -> str:
         """Catalog id or weights file of the model.
 
-        Setting it loads the model, and downloads it first if need be. Until it is
-        loaded, prompts wait for it; if it cannot be, the earlier one is back, and
-        `model_problem` says why.
+        Setting it loads the model, and downloads it first if need be. Meanwhile the
+        earlier one answers, and while it is loaded prompts wait; if it cannot be, the
+        earlier one stays, and `model_problem` says why.
         """
         return self._bench.switch.chosen.model
 
     @model.setter
     def model(self, model: str) -> None:
-        self._choose(str(model), self.device)
+        self.choose_model(model=str(model))
 
     @property
     def device(self) -> str:
@@ -129,7 +129,27 @@ class Workspace:
 
     @device.setter
     def device(self, device: str) -> None:
-        self._choose(self.model, str(device))
+        self.choose_model(device=str(device))
+
+    def choose_model(
+        self,
+        model: str | None = None,
+        device: str | None = None,
+        *,
+        may_download: bool = True,
+    ) -> None:
+        """Set `model` and `device` at once.
+
+        Parameters
+        ----------
+        model, device : str, optional
+            By default they stay.
+        may_download : bool, optional
+            Whether weights that are not on this machine, or damaged, are downloaded;
+            else the model cannot be loaded then.
+        """
+        choice = ModelChoice(model or self.model, device or self.device)
+        self._bench.choose(choice, may_download=may_download)
 
     @property
     def is_switching(self) -> bool:
@@ -265,9 +285,6 @@ class Workspace:
     def _check_open(self) -> None:
         if self._bench.is_closed:
             raise StateError("This session is closed; attach to the viewer again.")
-
-    def _choose(self, model: str, device: str) -> None:
-        self._bench.choose(ModelChoice(model, device))
 
     def _echo_layer(self, name: str, layer: Any) -> None:
         value = "None" if layer is None else f"viewer.layers[{real(layer).name!r}]"

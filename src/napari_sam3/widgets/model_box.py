@@ -15,7 +15,7 @@ from napari_sam3.viewer.settings import save_setting
 from napari_sam3.viewer.switching import ModelProblem
 from napari_sam3.widgets.layer_combo import LayerCombo
 from napari_sam3.widgets.model_menu import ModelMenu
-from napari_sam3.widgets.model_question import may_be_used
+from napari_sam3.widgets.model_question import is_to_download, may_be_used
 from napari_sam3.widgets.model_trouble import ModelTrouble
 from napari_sam3.widgets.parts import Combo, form, row
 from napari_sam3.widgets.telling import told
@@ -95,26 +95,33 @@ class ModelBox(QWidget):  # type: ignore[misc]
         self.refresh()
 
     def _use(self, model: str) -> None:
+        session = self._session
+        problem = session.model_problem
+        has_failed = problem is not None and problem.model == model
         speed = next((one.speed for one in self._offers if one.model == model), "")
-        if model == self._session.model or may_be_used(model, self, speed):
-            with told():
-                self._session.model = model
-                self._unsaved["model"] = model
+        if model == session.model:
+            self._take(may_download=False, model=model)
+        else:
+            self._ask_and_take(speed, has_failed, model=model)
 
     def _try_again(self, problem: ModelProblem) -> None:
-        if may_be_used(problem.model, self):
-            with told():
-                self._session.device = problem.device
-                self._session.model = problem.model
-                self._unsaved = {"model": problem.model, "device": problem.device}
+        self._ask_and_take("", True, model=problem.model, device=problem.device)
         self.refresh()
 
     def _choose_device(self, index: int) -> None:
-        device = self.device.itemData(index)
-        with told():
-            self._session.device = device
-            self._unsaved["device"] = device
+        self._take(may_download=False, device=self.device.itemData(index))
         self.refresh()
+
+    def _ask_and_take(self, speed: str, has_failed: bool, **chosen: str) -> None:
+        model = chosen["model"]
+        is_asked = is_to_download(model, has_failed=has_failed)
+        if may_be_used(model, self, speed, has_failed=has_failed):
+            self._take(may_download=is_asked, **chosen)
+
+    def _take(self, *, may_download: bool, **chosen: str) -> None:
+        with told():
+            self._session.choose_model(**chosen, may_download=may_download)
+            self._unsaved |= chosen
 
     def _save(self) -> None:
         """Remember what was chosen here and is in use by now."""

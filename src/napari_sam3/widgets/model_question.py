@@ -21,16 +21,36 @@ from qtpy.QtWidgets import (
 from napari_sam3.models.catalog import CATALOG
 from napari_sam3.models.hub_cache import cache_folder
 from napari_sam3.models.spec import ModelSpec
+from napari_sam3.models.verified import is_known
 from napari_sam3.viewer.offers import in_bytes, install_command
 
-__all__ = ["DownloadQuestion", "may_be_used"]
+__all__ = ["DownloadQuestion", "is_to_download", "may_be_used"]
 
 _WIDTH = 460
 #: Readable on napari's dark and light ground alike, unlike Qt's own.
 _LINK_STYLE = "color: #3d9be0"
 
 
-def may_be_used(model: str, parent: QWidget, speed: str = "") -> bool:
+def is_to_download(model: str, *, has_failed: bool = False) -> bool:
+    """Tell whether a model cannot be loaded without a download.
+
+    Parameters
+    ----------
+    model : str
+        Catalog id or weights file.
+    has_failed : bool, optional
+        Whether it could not be loaded before: then weights that are here have to be
+        known to be whole.
+    """
+    spec = CATALOG.get(model)
+    if spec is None or spec.repo is None:
+        return False
+    return not spec.is_here or (has_failed and not all(map(is_known, spec.here)))
+
+
+def may_be_used(
+    model: str, parent: QWidget, speed: str = "", *, has_failed: bool = False
+) -> bool:
     """Tell whether a model can be loaded, after asking the user if it needs that.
 
     Parameters
@@ -41,6 +61,8 @@ def may_be_used(model: str, parent: QWidget, speed: str = "") -> bool:
         Whose look the question takes.
     speed : str, optional
         How long the model takes here, in words.
+    has_failed : bool, optional
+        As for `is_to_download`.
 
     Returns
     -------
@@ -55,7 +77,8 @@ def may_be_used(model: str, parent: QWidget, speed: str = "") -> bool:
     if command:
         _say_what_lacks(spec, command, parent)
         return False
-    return spec.is_here or DownloadQuestion.ask(spec, parent, speed)
+    is_ready = not is_to_download(model, has_failed=has_failed)
+    return is_ready or DownloadQuestion.ask(spec, parent, speed)
 
 
 class DownloadQuestion(QDialog):  # type: ignore[misc]
@@ -64,7 +87,7 @@ class DownloadQuestion(QDialog):  # type: ignore[misc]
     Parameters
     ----------
     spec : ModelSpec
-        Of the catalog; not on this machine.
+        Of the catalog; not on this machine, or not whole.
     parent : QWidget, optional
         Whose look it takes.
     speed : str, optional
@@ -88,15 +111,17 @@ class DownloadQuestion(QDialog):  # type: ignore[misc]
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
-        layout.addWidget(_label(f"<b>{spec.id}</b> is not on this machine yet."))
+        what = (
+            "is here, but not whole" if spec.is_here else "is not on this machine yet"
+        )
+        layout.addWidget(_label(f"<b>{spec.id}</b> {what}."))
         layout.addLayout(rows)
         if spec.gated:
             layout.addWidget(_label(_steps(spec)))
         layout.addWidget(
             _label(
-                "You can go on clicking: your prompts are kept, and answered when the "
-                "model is there. A download that is cancelled goes on from there the "
-                "next time."
+                "You can go on clicking: the earlier model answers until this one is "
+                "here. A download that is cancelled goes on from there the next time."
             )
         )
         layout.addWidget(self.buttons)

@@ -8,6 +8,7 @@ from napari_sam3.viewer.replay import Report
 from napari_sam3.viewer.session import Session
 from napari_sam3.viewer.settings import save_setting
 from napari_sam3.widgets.keys import key_table
+from napari_sam3.widgets.model_question import is_to_download
 from napari_sam3.widgets.replay_dialog import ReplayDialog
 from napari_sam3.widgets.telling import told
 from napari_sam3.widgets.text_dialog import show_text
@@ -79,7 +80,9 @@ class MoreMenu(QPushButton):  # type: ignore[misc]
             answer = ReplayDialog.ask(self._session.model, self)
             if answer is not None:
                 model, write = answer
-                self._session.start_replay(model, write=write)
+                # Then the dialog has asked.
+                is_wanted = model != self._session.model and is_to_download(model)
+                self._session.start_replay(model, write=write, may_download=is_wanted)
                 self._awaits_report = True
 
     def on_replayed(self, report: Report) -> None:

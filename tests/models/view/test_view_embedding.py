@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_sam3.core.errors import MemoryFullError
+from napari_sam3.core.errors import MemoryFullError, ModelError
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.models.view.network import Features, ViewPrompts
 from napari_sam3.models.view.tracker import ViewTracker
@@ -233,3 +233,19 @@ def test_a_part_of_a_larger_tensor_does_not_keep_all_of_it(
 
     (own,) = embedding.features.features
     assert own.untyped_storage().nbytes() == embedding.nbytes == 3 * CELLS * CELLS * 4
+
+
+def test_features_that_are_no_numbers_are_refused_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = FakeNetwork()
+    tracker = tracker_of(network)
+    encode = network.encode
+
+    def overflow(pixels: Tensor, between: Callable[[], object]) -> Features:
+        coarse, mean = encode(pixels, between)
+        return coarse, mean * float("inf")
+
+    monkeypatch.setattr(network, "encode", overflow)
+    with pytest.raises(ModelError, match="use dtype 'bfloat16' or 'float32'"):
+        tracker.embed([np.full((9, 9, 3), 200, np.uint8)])

@@ -228,6 +228,11 @@ class ViewTracker:
                 for frame, image in zip(frames, images, strict=True)
             ]
             features = network.encode(torch.stack(views), between)
+            if not all(torch.isfinite(tensor).all() for tensor in features):
+                raise ModelError(
+                    f"{self._model_id} computed numbers that are none, as float16 "
+                    "does where they get too large; use dtype 'bfloat16' or 'float32'."
+                )
         embeddings = []
         for index, frame in enumerate(frames):
             own = tuple(_on_its_own(tensor[index : index + 1]) for tensor in features)
