@@ -11,6 +11,7 @@ from napari_sam3.core.tracker import Report, no_report
 from napari_sam3.models.catalog import CATALOG, DEFAULT_MODEL, ModelSpec, find_model
 from napari_sam3.models.device import resolve_device, resolve_dtype
 from napari_sam3.models.download import fetch_weights
+from napari_sam3.models.spec import WEIGHTS_SUFFIXES
 
 if TYPE_CHECKING:
     import torch
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from napari_sam3.core.tracker import Tracker
 
 __all__ = ["build_tracker"]
-
-#: What names of weights files end with.
-WEIGHTS_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
 
 def build_tracker(

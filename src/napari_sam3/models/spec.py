@@ -7,7 +7,11 @@ from pathlib import Path
 
 from napari_sam3.models.hub_cache import cached_file
 
-__all__ = ["Cost", "ModelSpec", "WeightsFile"]
+__all__ = ["PICKLE_SUFFIXES", "WEIGHTS_SUFFIXES", "Cost", "ModelSpec", "WeightsFile"]
+
+#: What names of weights files end with: those of torch, which may hold code, and all.
+PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
+WEIGHTS_SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)

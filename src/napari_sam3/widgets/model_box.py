@@ -8,8 +8,8 @@ from pathlib import Path
 from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
-from napari_sam3.models.build import WEIGHTS_SUFFIXES
 from napari_sam3.models.catalog import CATALOG
+from napari_sam3.models.spec import WEIGHTS_SUFFIXES
 from napari_sam3.viewer.session import Session
 from napari_sam3.viewer.settings import save_setting
 from napari_sam3.viewer.switching import ModelProblem

@@ -36,29 +36,31 @@ _META_NECK: _Rules = (
     (r"(\d)\.dconv_2x2_1\.(.*)", r"neck.levels.\1.doublings.1.\2"),
     (r"(.*)", r"neck.levels.\1"),
 )
-_META_HEADS: _Rules = (
-    (
-        r"prompt_encoder\.pe_layer\.positional_encoding_gaussian_matrix",
-        "prompt_encoder.frequencies",
-    ),
+#: Of the heads, what both publishers call alike.
+_HEADS: _Rules = (
     (
         r"prompt_encoder\.(not_a_point|no_mask)_embed\.weight",
         r"prompt_encoder.\1_embed",
     ),
-    (
-        r"mask_decoder\.pred_obj_score_head\..*",
-        "",
-    ),  # only videos ask whether it is there
     (r"mask_decoder\.(iou|obj_score)_token\.weight", r"mask_decoder.\1_token"),
     (r"mask_decoder\.mask_tokens\.weight", "mask_decoder.mask_tokens"),
-    (r"mask_decoder\.output_upscaling\.0\.(.*)", r"mask_decoder.upscale_first.\1"),
-    (r"mask_decoder\.output_upscaling\.1\.(.*)", r"mask_decoder.upscale_norm.\1"),
-    (r"mask_decoder\.output_upscaling\.3\.(.*)", r"mask_decoder.upscale_second.\1"),
     (
         r"mask_decoder\.output_hypernetworks_mlps\.(.*)",
         r"mask_decoder.hypernetworks.\1",
     ),
     (r"mask_decoder\.iou_prediction_head\.(.*)", r"mask_decoder.iou_head.\1"),
+    # Only videos ask whether the object is there.
+    (r"mask_decoder\.pred_obj_score_head\..*", ""),
+)
+_META_HEADS: _Rules = (
+    *_HEADS,
+    (
+        r"prompt_encoder\.pe_layer\.positional_encoding_gaussian_matrix",
+        "prompt_encoder.frequencies",
+    ),
+    (r"mask_decoder\.output_upscaling\.0\.(.*)", r"mask_decoder.upscale_first.\1"),
+    (r"mask_decoder\.output_upscaling\.1\.(.*)", r"mask_decoder.upscale_norm.\1"),
+    (r"mask_decoder\.output_upscaling\.3\.(.*)", r"mask_decoder.upscale_second.\1"),
     (r"(.*)", r"\1"),
 )
 
@@ -80,16 +82,13 @@ _HF_NECK: _Rules = (
     (r"(.*)", r"neck.\1"),
 )
 _HF_HEADS: _Rules = (
+    *_HEADS,
     (r"shared_image_embedding\..*", ""),  # the prompt encoder has the same
     (
         r"prompt_encoder\.shared_embedding\.positional_embedding",
         "prompt_encoder.frequencies",
     ),
     (r"prompt_encoder\.point_embed\.weight", "prompt_encoder.point_embed"),
-    (
-        r"prompt_encoder\.(not_a_point|no_mask)_embed\.weight",
-        r"prompt_encoder.\1_embed",
-    ),
     *(
         (
             rf"prompt_encoder\.mask_embed\.{theirs}\.(.*)",
@@ -103,17 +102,9 @@ _HF_HEADS: _Rules = (
             ("conv3", 6),
         )
     ),
-    (r"mask_decoder\.pred_obj_score_head\..*", ""),
-    (r"mask_decoder\.(iou|obj_score)_token\.weight", r"mask_decoder.\1_token"),
-    (r"mask_decoder\.mask_tokens\.weight", "mask_decoder.mask_tokens"),
     (r"mask_decoder\.upscale_conv1\.(.*)", r"mask_decoder.upscale_first.\1"),
     (r"mask_decoder\.upscale_layer_norm\.(.*)", r"mask_decoder.upscale_norm.\1"),
     (r"mask_decoder\.upscale_conv2\.(.*)", r"mask_decoder.upscale_second.\1"),
-    (
-        r"mask_decoder\.output_hypernetworks_mlps\.(.*)",
-        r"mask_decoder.hypernetworks.\1",
-    ),
-    (r"mask_decoder\.iou_prediction_head\.(.*)", r"mask_decoder.iou_head.\1"),
     (r"(prompt_encoder\..*|mask_decoder\..*)", r"\1"),
     (r"no_memory_embedding", "no_mem_embed"),
     (r".*", ""),  # memory, for videos

@@ -18,12 +18,11 @@ from torch import Tensor
 
 from napari_sam3.core.errors import CheckpointError, MemoryFullError, StateError
 from napari_sam3.models.device import is_out_of_memory
+from napari_sam3.models.spec import PICKLE_SUFFIXES, WEIGHTS_SUFFIXES
 from napari_sam3.models.weights.pickled import read_pickle
 
-__all__ = ["PICKLE_SUFFIXES", "WEIGHTS_SUFFIXES", "TensorSource", "open_weights"]
+__all__ = ["TensorSource", "open_weights"]
 
-PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
-WEIGHTS_SUFFIXES = (".safetensors", *PICKLE_SUFFIXES)
 _INDEX = ".index.json"
 #: A file's name and nothing else, on any system: no folder, no drive, not hidden.
 _SHARD = re.compile(r"[^./\\:\0][^/\\:\0]*\.safetensors")
