@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,12 @@ from tests.discs import DISCS, disc
 
 #: Programs that tests start, not modules with doctests.
 collect_ignore_glob = ["scripts/*"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_store_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep embeddings of tests out of the user's store, in child processes, too."""
+    os.environ["NAPARI_SAM3_CACHE"] = str(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,8 @@ class FakeTracker:
         Its name.
     version : str
         Stands for the weights: another one refuses this one's embeddings.
+    view_size : int
+        Side of the square that it sees at full resolution, as it says.
 
     Attributes
     ----------
@@ -82,6 +84,7 @@ class FakeTracker:
         model_id: str = "fake",
         version: str = "0",
         low_res_size: int = 64,
+        view_size: int = 4096,
     ) -> None:
         self.radius = radius
         self.blocks = blocks
@@ -92,6 +95,7 @@ class FakeTracker:
         self.model_id = model_id
         self.fingerprint = f"{model_id}-{version}"
         self.low_res_size = low_res_size
+        self.view_size = view_size
         self.device = "cpu"
         self.embed_calls = 0
         self.predict_calls = 0
@@ -153,6 +157,20 @@ class FakeTracker:
     def image_embedding(self, embedding: Embedding) -> Any:
         """Return the image, as floats of shape (1, 3, rows, columns)."""
         return embedding.features.transpose(2, 0, 1)[None].astype(np.float32)
+
+    def to_arrays(self, embedding: Embedding) -> dict[str, NDArray[np.float16]]:
+        """Return the pixels; see `StorableTracker.to_arrays`."""
+        return {"pixels": embedding.features.astype(np.float16)}
+
+    def from_arrays(
+        self, arrays: Mapping[str, NDArray[np.generic]], image: NDArray[np.uint8]
+    ) -> Embedding:
+        """Take the pixels from the arrays; see `StorableTracker.from_arrays`."""
+        if arrays.keys() != {"pixels"} or arrays["pixels"].shape != image.shape:
+            raise ModelError("These are no pixels of this image; embed it again.")
+        pixels = arrays["pixels"].astype(np.uint8)
+        shape = (image.shape[0], image.shape[1])
+        return Embedding(pixels, shape, self.fingerprint, pixels.nbytes)
 
     def _answer(
         self, embedding: Embedding, prompt: Prompt, count: int

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam3.core.picture import Picture
 from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.prompt import Prompt
 
-__all__ = ["Report", "Tracker", "no_report"]
+__all__ = ["Report", "StorableTracker", "Tracker", "WindowTracker", "no_report"]
 
 #: Gets how much is done, and of how much; an exception in it ends the work.
 Report = Callable[[int, int], object]
@@ -52,6 +53,11 @@ class Tracker(Protocol):
     @property
     def is_quick(self) -> bool:
         """Whether an image is embedded in a moment, so that it may be done unasked."""
+        ...
+
+    @property
+    def view_size(self) -> int:
+        """Side of the square that the encoder sees: larger images lose detail."""
         ...
 
     def embed(
@@ -106,4 +112,70 @@ class Tracker(Protocol):
 
     def image_embedding(self, embedding: Embedding) -> Any:
         """Return the features as a ``torch.Tensor`` of shape (1, C, H, W)."""
+        ...
+
+
+@runtime_checkable
+class WindowTracker(Tracker, Protocol):
+    """A model whose encoder is so cheap that it looks at windows around each prompt."""
+
+    def open(self, picture: Picture) -> Embedding:
+        """Return what `predict` reads windows of, when it needs them.
+
+        Nothing is encoded and no pixel is read. The pixels must stay the same
+        for as long as the embedding is used.
+
+        Parameters
+        ----------
+        picture : Picture
+            The plane.
+
+        Returns
+        -------
+        Embedding
+            It holds the picture; `image_embedding` refuses it.
+        """
+        ...
+
+    def without_windows(self) -> Tracker:
+        """Return the same model, answering from what `embed` computes alone."""
+        ...
+
+
+@runtime_checkable
+class StorableTracker(Tracker, Protocol):
+    """A model whose embeddings can be kept on disk."""
+
+    def to_arrays(self, embedding: Embedding) -> dict[str, NDArray[np.float16]]:
+        """Return what an embedding holds.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            Of this model.
+
+        Returns
+        -------
+        dict of str to ndarray of dtype float16
+            Named arrays, rounded; infinite where float16 cannot hold them.
+        """
+        ...
+
+    def from_arrays(
+        self, arrays: Mapping[str, NDArray[np.generic]], image: NDArray[np.uint8]
+    ) -> Embedding:
+        """Return the embedding again.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            From `to_arrays` of a model with the same fingerprint.
+        image : ndarray of shape (rows, columns, 3) and dtype uint8
+            The image that was embedded.
+
+        Raises
+        ------
+        ModelError
+            If they are not of this model.
+        """
         ...

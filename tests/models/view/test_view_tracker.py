@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_sam3.core.errors import ImageError, ModelError, PromptError
 from napari_sam3.core.prediction import Prediction
 from napari_sam3.core.prompt import Prompt
-from napari_sam3.core.tracker import Tracker
+from napari_sam3.core.tracker import StorableTracker, Tracker
+from napari_sam3.models.view.network import Features
 from tests.models.view.fake_network import CELLS, CPU, FakeNetwork, tracker_of
 
 SHAPE = (40, 50)
@@ -275,3 +279,83 @@ def test_an_image_may_be_changed_after_it_was_embedded() -> None:
 
     ((after,),) = tracker.predict(embedding, [prompt], multimask=False)
     assert_same(after, before)
+
+
+def test_an_embedding_survives_as_arrays_of_float16() -> None:
+    tracker = tracker_of(FakeNetwork(is_padded=True))
+    assert isinstance(tracker, StorableTracker)
+    image = noise()
+    (embedding,) = tracker.embed([image])
+
+    arrays = tracker.to_arrays(embedding)
+    stored = {name: array.copy() for name, array in reversed(arrays.items())}
+    for array in stored.values():
+        array.flags.writeable = False
+    other = tracker_of(FakeNetwork(is_padded=True))  # has not embedded anything yet
+    again = other.from_arrays(stored, image)
+
+    assert set(arrays) == {"0.float32", "1.float16"}
+    assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
+    assert again.image_shape == embedding.image_shape == SHAPE
+    assert again.fingerprint == embedding.fingerprint
+    assert again.nbytes == embedding.nbytes
+    assert again.features.frame == embedding.features.frame
+    for one, before in zip(again.features.features, embedding.features.features):
+        assert (one.dtype, one.device) == (before.dtype, before.device)
+        assert torch.equal(one, before.half().to(before.dtype))
+    # Rounding twice is rounding once.
+    for name, array in other.to_arrays(again).items():
+        np.testing.assert_array_equal(array, arrays[name])
+    prompt = Prompt(points=[[3, 4]], labels=[True])
+    ((found,),) = other.predict(again, [prompt], multimask=False)
+    ((exact,),) = tracker.predict(embedding, [prompt], multimask=False)
+    np.testing.assert_allclose(found.logits, exact.logits, atol=2e-3)
+
+
+def test_bfloat16_loses_nothing_and_what_is_too_large_is_infinite() -> None:
+    class Half(FakeNetwork):
+        def encode(self, pixels: Tensor, between: Callable[[], object]) -> Features:
+            coarse, _ = super().encode(pixels, between)
+            return (coarse.to(torch.bfloat16) * self.factor,)
+
+        factor = 1.0
+
+    network = Half()
+    tracker = tracker_of(network)
+    (embedding,) = tracker.embed([noise()])
+    arrays = tracker.to_arrays(embedding)
+    again = tracker.from_arrays(arrays, noise())
+    assert set(arrays) == {"0.bfloat16"}
+    assert torch.equal(again.features.features[0], embedding.features.features[0])
+
+    network.factor = 1e30
+    (huge,) = tracker.embed([noise()])
+    assert np.isinf(tracker.to_arrays(huge)["0.bfloat16"]).all()
+
+
+def test_arrays_that_are_no_features_are_refused_with_the_remedy() -> None:
+    tracker = tracker_of(FakeNetwork())
+    (embedding,) = tracker.embed([noise()])
+    good = tracker.to_arrays(embedding)
+    first, second = good["0.float32"], good["1.float16"]
+    tracker.from_arrays(good, noise())
+    for bad in (
+        {},
+        {"0.float32": first},
+        {"0.float32": first, "2.float16": second},
+        {"0.float32": first, "1.int8": second},
+        {"0.float32": first, "1.float32": second},  # this network's is float16
+        {"zero.float32": first, "1.float16": second},
+        {"0.float32": first.astype(np.float32), "1.float16": second},
+        {"0.float32": first[:, :1], "1.float16": second},
+        {"0.float32": first[0], "1.float16": second},
+        {"0.float32": np.float16(1), "1.float16": second},
+    ):
+        with pytest.raises(ModelError, match="embed the image again"):
+            tracker.from_arrays(bad, noise())
+    with pytest.raises(ModelError, match="embed the image again"):
+        tracker_of(FakeNetwork(), weights="1").to_arrays(embedding)
+
+
+def test_the_view_is_the_networks() -> None:
+    assert tracker_of(FakeNetwork()).view_size == FakeNetwork.size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from napari_sam3.core.prediction import LOGIT_LIMIT, Embedding, Prediction
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.tracker import Report, no_report
 from napari_sam3.models.device import free_memory, is_out_of_memory, synchronize
+from napari_sam3.models.view.arrays import Kinds, kinds_of, to_arrays, to_features
 from napari_sam3.models.view.frame import Frame
 from napari_sam3.models.view.network import Features, ViewNetwork, ViewPrompts
 
@@ -69,6 +70,8 @@ class ViewTracker:
         self._model_id = model_id
         self._fingerprint = f"{model_id}-{weights}"
         self._device = device
+        #: Dtypes and shapes of the features, once there were any: always the same.
+        self._kinds: Kinds | None = None
 
     @property
     def model_id(self) -> str:
@@ -84,6 +87,11 @@ class ViewTracker:
     def low_res_size(self) -> int:
         """Side of the low-resolution logits."""
         return self.network.low_res_size
+
+    @property
+    def view_size(self) -> int:
+        """Side of the network's square view, in pixels."""
+        return self.network.size
 
     @property
     def device(self) -> torch.device:
@@ -165,6 +173,25 @@ class ViewTracker:
         # A tensor of its own, and an ordinary one: callers may change it.
         return found.clone()
 
+    def to_arrays(self, embedding: Embedding) -> dict[str, NDArray[np.float16]]:
+        """Return an embedding's features; see `StorableTracker.to_arrays`."""
+        return to_arrays(self._held(embedding).features)
+
+    def from_arrays(
+        self, arrays: Mapping[str, NDArray[np.generic]], image: NDArray[np.uint8]
+    ) -> Embedding:
+        """Return an embedding again; see `StorableTracker.from_arrays`.
+
+        Its features are where, and in the dtype in which, the network made them.
+        """
+        features = to_features(arrays, self._device)
+        if features is None or self._kinds not in (None, kinds_of(features)):
+            raise ModelError(
+                f"These arrays are no features of {self.fingerprint}; embed the image "
+                "again."
+            )
+        return self._embedding(features, self._frame(image))
+
     def _held(self, embedding: Embedding) -> _ViewFeatures:
         """Return what an embedding of this model holds, and refuse any other."""
         if embedding.fingerprint != self.fingerprint:
@@ -214,14 +241,7 @@ class ViewTracker:
         self, images: Sequence[NDArray[np.uint8]], between: Callable[[], object]
     ) -> list[Embedding]:
         network = self.network
-        frames = [
-            Frame.of(
-                (image.shape[0], image.shape[1]),
-                network.size,
-                padded=network.is_padded,
-            )
-            for image in images
-        ]
+        frames = [self._frame(image) for image in images]
         with torch.inference_mode():
             views = [
                 frame.read(image, *network.normalisation, self._device)
@@ -236,10 +256,19 @@ class ViewTracker:
         embeddings = []
         for index, frame in enumerate(frames):
             own = tuple(_on_its_own(tensor[index : index + 1]) for tensor in features)
-            nbytes = sum(tensor.nbytes for tensor in own)
-            held = _ViewFeatures(own, frame)
-            embeddings.append(Embedding(held, frame.shape, self.fingerprint, nbytes))
+            self._kinds = kinds_of(own)
+            embeddings.append(self._embedding(own, frame))
         return embeddings
+
+    def _frame(self, image: NDArray[np.uint8]) -> Frame:
+        network = self.network
+        shape = (image.shape[0], image.shape[1])
+        return Frame.of(shape, network.size, padded=network.is_padded)
+
+    def _embedding(self, features: Features, frame: Frame) -> Embedding:
+        nbytes = sum(tensor.nbytes for tensor in features)
+        held = _ViewFeatures(features, frame)
+        return Embedding(held, frame.shape, self.fingerprint, nbytes)
 
     def _decode(
         self, held: _ViewFeatures, prompts: Sequence[Prompt], multimask: bool
