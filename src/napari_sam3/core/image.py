@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sam3.core.errors import ImageError
+from napari_sam3.core.scaling import between, over_black, stretch, tiles
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["check_rgb", "to_rgb"]
-
-#: Part of the pixels that may saturate at either end of the grey scale.
-_TAIL = 0.001
-
-#: Values that contrast limits are estimated from: all of a 1024 x 1024 plane.
-_SAMPLE_SIZE = 1 << 20
-
-#: Pixels that are converted at once, so that temporary arrays stay small.
-_TILE_SIZE = 1 << 15
 
 _MAX_CHANNELS = 4
 
@@ -86,13 +78,13 @@ def to_rgb(
     if contrast_limits is not None:
         limits = np.array([_checked_limits(contrast_limits)])
     elif planes.shape[2] == 2:
-        limits = np.array([_stretch(planes[..., channel]) for channel in (0, 1)])
+        limits = np.array([stretch(planes[..., channel]) for channel in (0, 1)])
     else:
-        limits = np.array([_stretch(colours)])
+        limits = np.array([stretch(colours)])
     unchanged = planes.dtype == np.uint8 and contrast_limits is None
 
     rgb = np.empty((*planes.shape[:2], 3), np.uint8)
-    for tile in _tiles(planes.shape[:2]):
+    for tile in tiles(planes.shape[:2]):
         scaled = colours[tile] if unchanged else _scaled(colours[tile], limits)
         if planes.shape[2] <= 2:
             # Magenta is red and blue, grey is all of them. One by one: NumPy takes
@@ -102,7 +94,7 @@ def to_rgb(
         else:
             rgb[tile] = scaled
         if planes.shape[2] == _MAX_CHANNELS:
-            rgb[tile] = _over_black(rgb[tile], planes[(*tile, 3)])
+            rgb[tile] = over_black(rgb[tile], planes[(*tile, 3)])
     return rgb
 
 
@@ -226,80 +218,10 @@ def _checked_limits(limits: Any) -> tuple[float, float]:
     return float(numbers[0]), float(numbers[1])
 
 
-def _stretch(values: NDArray[Any]) -> tuple[float, float]:
-    """Return contrast limits that fit the values, equal ones if they are constant."""
-    if values.dtype == np.bool_:
-        return 0.0, 1.0
-    if values.dtype == np.uint8:
-        return 0.0, 255.0
-    finite = _finite(_sample(values))
-    if finite.size:
-        # Ranks, not interpolated percentiles: a small image keeps its extremes.
-        rank = int(_TAIL * (finite.size - 1))
-        ranks = (rank, finite.size - 1 - rank)
-        low, high = map(float, np.partition(finite, ranks)[list(ranks)])
-        if low < high:
-            return low, high
-    # Few pixels differ from the background: the sample may have missed them.
-    extremes: list[float] = []
-    for tile in _tiles(values.shape[:2]):
-        finite = _finite(values[tile])
-        if finite.size:
-            extremes += [float(finite.min()), float(finite.max())]
-    return (min(extremes), max(extremes)) if extremes else (0.0, 0.0)
-
-
-def _sample(values: NDArray[Any]) -> NDArray[Any]:
-    """Return every n-th row and column, about `_SAMPLE_SIZE` values at most."""
-    rows, cols = values.shape[:2]
-    pixels = max(1, _SAMPLE_SIZE * rows * cols // values.size)
-    row_step = -(-rows // max(int(pixels**0.5), pixels // cols))
-    col_step = -(-cols // max(1, pixels // -(-rows // row_step)))
-    return values[::row_step, ::col_step]
-
-
-def _finite(values: NDArray[Any]) -> NDArray[Any]:
-    floats = _as_floats(values) if values.dtype.kind == "f" else values
-    return floats[np.isfinite(floats)]
-
-
-def _as_floats(values: NDArray[Any]) -> NDArray[np.float64]:
-    # Extended precision may hold more than float64 can: that is infinite here.
-    with np.errstate(over="ignore"):
-        return values.astype(np.float64)
-
-
 def _scaled(values: NDArray[Any], limits: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Map limits of shape (1 or channels, 2) to 0 and 255."""
-    # Halves, as the distance of two float64 numbers may be too large for float64.
-    low, high = limits[:, 0] / 2, limits[:, 1] / 2
-    # Constant values are at their low limit and stay 0 whatever they are divided by.
-    span = np.where(high > low, high - low, 1.0)
-    scaled = _as_floats(values)
-    with np.errstate(over="ignore"):
-        scaled /= 2
-        scaled -= low
-        scaled /= span
-        scaled *= 255
-    np.clip(scaled, 0, 255, out=scaled)
-    if values.dtype.kind == "f":
-        scaled[np.isnan(scaled)] = 0
+    scaled = between(values, limits[:, 0], limits[:, 1])
+    scaled *= 255
     # Halves go up, as 127.5 would look like a coincidence if it went to even.
     scaled += 0.5
     return scaled.astype(np.uint8)
-
-
-def _over_black(rgb: NDArray[np.uint8], alpha: NDArray[Any]) -> NDArray[np.uint8]:
-    full = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1
-    opacity = np.nan_to_num(np.clip(_as_floats(alpha) / full, 0, 1), copy=False)
-    return (rgb * opacity[..., np.newaxis] + 0.5).astype(np.uint8)
-
-
-def _tiles(shape: Sequence[int]) -> Iterator[tuple[slice, slice]]:
-    """Cut (rows, columns) into tiles of at most `_TILE_SIZE` pixels."""
-    rows, cols = shape
-    width = min(cols, _TILE_SIZE)
-    height = _TILE_SIZE // width
-    for row in range(0, rows, height):
-        for col in range(0, cols, width):
-            yield slice(row, row + height), slice(col, col + width)
