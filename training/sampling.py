@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from napari_sam3.core.picture import ArrayPicture
 from napari_sam3.core.windows import Window
 from training.augment import change_appearance, turn
 from training.data import LabelledImage
@@ -163,7 +164,8 @@ class WindowStream(torch.utils.data.IterableDataset[Batch]):
                 else [np.nan] * 4
             )
         code = int(rng.integers(8))
-        pixels = change_appearance(window.read(image.image, size), rng)
+        shown = ArrayPicture(image.image).read(window, size, size)
+        pixels = change_appearance(shown, rng)
         return (
             np.ascontiguousarray(turn(pixels, code)),
             np.stack([turn(part, code) for part in truth]),

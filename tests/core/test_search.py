@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from napari_sam3.core.candidate import Candidate
 from napari_sam3.core.errors import PromptError
+from napari_sam3.core.picture import ArrayPicture
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.search import WindowPrompt, WindowSearch, earlier_mask
 from napari_sam3.core.windows import PADDING_VALUE, Window
@@ -120,6 +121,7 @@ def whole_mask(found: Candidate, shape: tuple[int, int]) -> NDArray[np.bool_]:
 SMALL = disc((200, 240), 60, 70, 8)  # its closer look has one cell per pixel
 LARGE = disc((200, 240), 120, 160, 35)
 IMAGE = picture(SMALL, LARGE)
+PICTURE = ArrayPicture(IMAGE)
 
 
 # ---- which windows ----------------------------------------------------------
@@ -131,28 +133,30 @@ def test_the_window_with_the_best_score_is_looked_at_again(best, side):
     scores[best] = 0.9
     search = WindowSearch(ScriptedDecoder(scores))
     image = np.zeros((200, 200, 3), np.uint8)
-    ((found,),) = search.find(image, [click(100, 100)], 1)
+    ((found,),) = search.find(ArrayPicture(image), [click(100, 100)], 1)
     # What is found fills half of its window; the fitted one has 1.7 times that.
     assert found.map.grid.height == max(32, round(1.7 * side / 2))
 
 
 def test_a_click_is_answered_in_two_calls():
     decoder = BrightDecoder()
-    WindowSearch(decoder).find(IMAGE, [click(60, 70)], 1)
+    WindowSearch(decoder).find(PICTURE, [click(60, 70)], 1)
     # 40, 80, 160 and 320 pixels, then the closer look.
     assert [len(prompts) for prompts in decoder.calls] == [4, 1]
 
 
 def test_every_answer_gets_its_own_closer_look():
     decoder = BrightDecoder()
-    (found,) = WindowSearch(decoder).find(IMAGE, [click(60, 70)], 3)
+    (found,) = WindowSearch(decoder).find(PICTURE, [click(60, 70)], 3)
     assert len(found) == 3
     assert [len(prompts) for prompts in decoder.calls] == [4, 3]
 
 
 def test_answers_come_best_first():
     search = WindowSearch(ScriptedDecoder([0.2, 0.4, 0.9, 0.7]))
-    (found,) = search.find(np.zeros((200, 200, 3), np.uint8), [click(100, 100)], 3)
+    (found,) = search.find(
+        ArrayPicture(np.zeros((200, 200, 3), np.uint8)), [click(100, 100)], 3
+    )
     scores = [answer.score for answer in found]
     assert scores == sorted(scores, reverse=True)
 
@@ -160,7 +164,7 @@ def test_answers_come_best_first():
 def test_a_box_is_answered_from_one_fitted_window():
     decoder = BrightDecoder()
     box = Prompt(box=(52, 62, 69, 79))
-    ((found,),) = WindowSearch(decoder).find(IMAGE, [box], 1)
+    ((found,),) = WindowSearch(decoder).find(PICTURE, [box], 1)
     assert [len(prompts) for prompts in decoder.calls] == [1]
     assert found.map.grid[:4] == (45, 55, 32, 32)
 
@@ -169,7 +173,7 @@ def test_a_mask_is_answered_from_one_fitted_window():
     decoder = BrightDecoder()
     logits = np.where(SMALL, 5, -5)
     prompt = Prompt([(60, 70)], [1], mask_logits=logits)
-    ((found,),) = WindowSearch(decoder).find(IMAGE, [prompt], 1)
+    ((found,),) = WindowSearch(decoder).find(PICTURE, [prompt], 1)
     assert [len(prompts) for prompts in decoder.calls] == [1]
     assert found.map.grid[:4] == (45, 55, 32, 32)
     assert np.array_equal(whole_mask(found, SMALL.shape), SMALL)
@@ -178,7 +182,7 @@ def test_a_mask_is_answered_from_one_fitted_window():
 def test_the_fitted_window_holds_the_clicks_beside_the_box():
     decoder = BrightDecoder()
     prompt = Prompt([(60, 120)], [1], box=(52, 62, 69, 79))
-    ((found,),) = WindowSearch(decoder).find(IMAGE, [prompt], 1)
+    ((found,),) = WindowSearch(decoder).find(PICTURE, [prompt], 1)
     assert found.map.grid.col0 + found.map.grid.width > 121
 
 
@@ -186,21 +190,21 @@ def test_a_negative_click_far_away_does_not_widen_the_window():
     decoder = BrightDecoder()
     box = (52, 62, 69, 79)
     search = WindowSearch(decoder)
-    ((alone,),) = search.find(IMAGE, [Prompt(box=box)], 1)
-    ((other,),) = search.find(IMAGE, [Prompt([(190, 230)], [0], box=box)], 1)
+    ((alone,),) = search.find(PICTURE, [Prompt(box=box)], 1)
+    ((other,),) = search.find(PICTURE, [Prompt([(190, 230)], [0], box=box)], 1)
     assert other.map.grid == alone.map.grid
 
 
 def test_an_empty_mask_alone_is_refused():
     prompt = Prompt(mask_logits=np.full((8, 8), -5))
     with pytest.raises(PromptError, match=r"is empty .*add a point or a box"):
-        WindowSearch(BrightDecoder()).find(IMAGE, [prompt], 1)
+        WindowSearch(BrightDecoder()).find(PICTURE, [prompt], 1)
 
 
 def test_an_empty_mask_beside_a_click_says_nothing():
     decoder = BrightDecoder()
     prompt = Prompt([(60, 70)], [1], mask_logits=np.full((8, 8), -5))
-    WindowSearch(decoder).find(IMAGE, [prompt], 1)
+    WindowSearch(decoder).find(PICTURE, [prompt], 1)
     assert all(told.mask is None for told in decoder.calls[0])
 
 
@@ -210,7 +214,7 @@ def test_a_background_click_has_the_ladder_looked_at_again():
     for labels, windows in (([1, 1], 1), ([1, 0], 5)):
         decoder = BrightDecoder()
         prompt = Prompt(clicks, labels, mask_logits=mask)
-        WindowSearch(decoder).find(IMAGE, [prompt], 1)
+        WindowSearch(decoder).find(PICTURE, [prompt], 1)
         assert len(decoder.calls[0]) == windows
 
 
@@ -221,7 +225,7 @@ def test_the_earlier_mask_is_carried_along():
     decoder = BrightDecoder()
     logits = np.where(SMALL, 5, -5)
     prompt = Prompt([(60, 70)], [1], mask_logits=logits)
-    WindowSearch(decoder).find(IMAGE, [prompt], 1)
+    WindowSearch(decoder).find(PICTURE, [prompt], 1)
     (told,) = decoder.calls[0]
     # 32 pixels on 32 cells from (45, 55) on.
     assert np.array_equal(told.mask, logits[45:77, 55:87])
@@ -229,7 +233,7 @@ def test_the_earlier_mask_is_carried_along():
 
 def test_the_first_look_knows_no_mask_and_the_closer_one_what_was_found():
     decoder = BrightDecoder()
-    WindowSearch(decoder).find(IMAGE, [click(60, 70)], 1)
+    WindowSearch(decoder).find(PICTURE, [click(60, 70)], 1)
     first, (closer,) = decoder.calls
     assert all(told.mask is None for told in first)
     carried = closer.mask > 0
@@ -270,7 +274,7 @@ def test_a_small_mask_in_a_large_image_keeps_its_pixels(place):
     box = (row - 8, col - 8, row + 28, col + 28)
     decoder = BrightDecoder()
     prompt = Prompt([(row + 2, col + 9)], [1], mask_logits=logits, mask_box=box)
-    WindowSearch(decoder).find(image, [prompt], 1)
+    WindowSearch(decoder).find(ArrayPicture(image), [prompt], 1)
     (told,) = decoder.calls[0]
     # The fitted window has 34 pixels, on 32 cells.
     window = Window(row - 7, col - 7, 34, 34)
@@ -291,13 +295,13 @@ def test_a_small_mask_in_a_large_image_keeps_its_pixels(place):
 def test_a_small_disc_is_found_to_the_pixel(centre, radius):
     truth = disc((80, 240), *centre, radius)
     ((found,),) = WindowSearch(BrightDecoder()).find(
-        picture(truth), [click(*centre)], 1
+        ArrayPicture(picture(truth)), [click(*centre)], 1
     )
     assert np.array_equal(whole_mask(found, truth.shape), truth)
 
 
 def test_a_large_disc_is_found_but_for_its_rim():
-    ((found,),) = WindowSearch(BrightDecoder()).find(IMAGE, [click(120, 160)], 1)
+    ((found,),) = WindowSearch(BrightDecoder()).find(PICTURE, [click(120, 160)], 1)
     mask = whole_mask(found, LARGE.shape)
     assert (mask & LARGE).sum() / (mask | LARGE).sum() > 0.95
 
@@ -311,9 +315,9 @@ def test_many_prompts_are_answered_like_one_by_one():
         click(10, 10),
     ]
     search = WindowSearch(BrightDecoder())
-    together = search.find(IMAGE, prompts, 2)
+    together = search.find(PICTURE, prompts, 2)
     for prompt, answers in zip(prompts, together):
-        (alone,) = search.find(IMAGE, [prompt], 2)
+        (alone,) = search.find(PICTURE, [prompt], 2)
         assert len(answers) == len(alone) == 2
         for one, other in zip(answers, alone):
             assert one.score == other.score
@@ -324,7 +328,7 @@ def test_many_prompts_are_answered_like_one_by_one():
 def test_more_windows_than_fit_one_call():
     decoder = BrightDecoder()
     prompts = [click(60, 70)] * 30
-    found = WindowSearch(decoder).find(IMAGE, prompts, 1)
+    found = WindowSearch(decoder).find(PICTURE, prompts, 1)
     assert sum(map(len, decoder.calls)) == 30 * 4 + 30
     assert max(map(len, decoder.calls)) < 60
     for (answer,) in found:
@@ -332,7 +336,7 @@ def test_more_windows_than_fit_one_call():
 
 
 def test_no_prompts_have_no_answers():
-    assert WindowSearch(BrightDecoder()).find(IMAGE, [], 3) == []
+    assert WindowSearch(BrightDecoder()).find(PICTURE, [], 3) == []
 
 
 @pytest.mark.parametrize(("down", "across"), [(1, 0), (0, 1), (13, 29), (-7, 5)])
@@ -342,8 +346,10 @@ def test_answers_shift_with_the_image(middle, down, across):
     moved = np.roll(truth, (down, across), (0, 1))
     search = WindowSearch(BrightDecoder())
     row, col = np.round(middle)
-    ((one,),) = search.find(picture(truth), [click(row, col)], 1)
-    ((other,),) = search.find(picture(moved), [click(row + down, col + across)], 1)
+    ((one,),) = search.find(ArrayPicture(picture(truth)), [click(row, col)], 1)
+    ((other,),) = search.find(
+        ArrayPicture(picture(moved)), [click(row + down, col + across)], 1
+    )
     assert one.score == other.score
     here = one.to_prediction((256, 256), 16)
     there = other.to_prediction((256, 256), 16)
@@ -359,7 +365,7 @@ def test_answers_shift_with_the_image(middle, down, across):
 @pytest.mark.parametrize("label", [0, 1])
 def test_nothing_found_is_an_empty_mask_around_the_click(label):
     prompt = Prompt([(60, 70)], [label])
-    ((found,),) = WindowSearch(BlindDecoder()).find(IMAGE, [prompt], 1)
+    ((found,),) = WindowSearch(BlindDecoder()).find(PICTURE, [prompt], 1)
     assert not whole_mask(found, (200, 240)).any()
     row0, col0, row1, col1 = found.to_prediction((200, 240), 16).bbox
     assert row0 <= 60 < row1
@@ -371,7 +377,7 @@ def test_nothing_found_is_an_empty_mask_around_the_click(label):
 def test_what_is_found_beyond_the_image_leads_nowhere(shape, label):
     image = np.zeros((*shape, 3), np.uint8)
     prompt = Prompt([(0, 0)], [label])
-    ((found,),) = WindowSearch(CornerDecoder()).find(image, [prompt], 1)
+    ((found,),) = WindowSearch(CornerDecoder()).find(ArrayPicture(image), [prompt], 1)
     row0, col0, row1, col1 = found.to_prediction(shape, 16).bbox
     assert row0 == col0 == 0 < min(row1, col1)
 
@@ -380,7 +386,7 @@ def test_what_is_found_beyond_the_image_leads_nowhere(shape, label):
 def test_a_box_far_beyond_the_image_is_one_around_all_of_it(far):
     prompt = Prompt(box=(-far, -far, far, far))
     decoder = BrightDecoder()
-    ((found,),) = WindowSearch(decoder).find(IMAGE, [prompt], 1)
+    ((found,),) = WindowSearch(decoder).find(PICTURE, [prompt], 1)
     assert found.map.grid.height == round(1.7 * 240)
     assert decoder.calls[0][0].box.tolist() == [-SIZE, -SIZE, 2 * SIZE, 2 * SIZE]
 
@@ -409,13 +415,13 @@ class TwoLooksDecoder(ScriptedDecoder):
 @pytest.mark.parametrize(("second", "side"), [(0.84, 40), (0.86, 80)])
 def test_a_larger_window_must_be_clearly_better(second, side):
     decoder = ScriptedDecoder([0.8, second, 0.1, 0.1])
-    ((found,),) = WindowSearch(decoder).find(IMAGE, [Prompt([MIDDLE], [1])], 1)
+    ((found,),) = WindowSearch(decoder).find(PICTURE, [Prompt([MIDDLE], [1])], 1)
     assert found.map.grid.height == round(1.7 * side / 2)
 
 
 def test_a_closer_look_does_not_change_the_order():
     decoder = TwoLooksDecoder([0.9, 0.7, 0.6, 0.1], [0.2, 0.9, 0.1])
-    (found,) = WindowSearch(decoder).find(IMAGE, [Prompt([MIDDLE], [1])], 3)
+    (found,) = WindowSearch(decoder).find(PICTURE, [Prompt([MIDDLE], [1])], 3)
     assert [mask.map.grid.height for mask in found] == [34, 68, 136]
     assert [mask.score for mask in found] == pytest.approx([0.2, 0.2, 0.1])
 
@@ -423,7 +429,7 @@ def test_a_closer_look_does_not_change_the_order():
 @pytest.mark.parametrize(("label", "score"), [(0, 0.4), (1, 0.5)])
 def test_a_mask_that_contradicts_a_click_counts_less(label, score):
     prompt = Prompt([MIDDLE, (100, 123)], [1, label])
-    ((found,),) = WindowSearch(ScriptedDecoder([0.5])).find(IMAGE, [prompt], 1)
+    ((found,),) = WindowSearch(ScriptedDecoder([0.5])).find(PICTURE, [prompt], 1)
     assert found.score == pytest.approx(score)
 
 
@@ -433,5 +439,5 @@ def test_the_earlier_mask_is_left_only_for_a_better_one(ladder, calls):
     mask[8:12, 10:14] = 5
     decoder = ScriptedDecoder([0.5, *[ladder] * 4])
     prompt = Prompt([MIDDLE, AWAY], [1, 0], mask_logits=mask)
-    WindowSearch(decoder).find(IMAGE, [prompt], 1)
+    WindowSearch(decoder).find(PICTURE, [prompt], 1)
     assert len(decoder.calls) == calls

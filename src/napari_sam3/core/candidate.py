@@ -83,6 +83,7 @@ class Candidate:
             bbox=(row0, col0, row1, col1),
             score=self.score,
             low_res=resample(logits, grid, Grid(0, 0, *shape, low_res, low_res)),
+            seen=(row0, col0, row1, col1),
         )
 
 

@@ -59,6 +59,12 @@ class EmbeddingCache:
         """Bytes that the entries hold together."""
         return self._entries.weight
 
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest entry, 0 if there is none."""
+        with self._lock:
+            return max((one.nbytes for one in self._entries.values()), default=0)
+
     def __len__(self) -> int:
         """Return how many entries there are."""
         return len(self._entries)

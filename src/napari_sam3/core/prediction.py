@@ -67,12 +67,16 @@ class Prediction:
     low_res : ndarray of shape (L, L) and dtype float32
         Logits over the whole image in the model's low-resolution frame,
         clamped to ±32, to be fed back as the next prompt's ``mask_logits``.
+    seen : tuple of int, optional
+        ``(row0, col0, row1, col1)`` of the part of the image that it was found in;
+        None if that is not known.
     """
 
     logits: NDArray[np.float32]
     bbox: tuple[int, int, int, int]
     score: float
     low_res: NDArray[np.float32]
+    seen: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         """Hold the crop and its box to the same shape."""

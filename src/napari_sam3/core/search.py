@@ -22,6 +22,7 @@ from napari_sam3.core.candidate import (
     union,
 )
 from napari_sam3.core.errors import PromptError
+from napari_sam3.core.picture import Picture
 from napari_sam3.core.prompt import Box, Prompt
 from napari_sam3.core.resample import Grid, resample
 from napari_sam3.core.windows import LADDER, Window, fit_window, ladder_windows
@@ -133,14 +134,14 @@ class WindowSearch:
         self.decoder = decoder
 
     def find(
-        self, image: NDArray[np.uint8], prompts: Sequence[Prompt], count: int
+        self, picture: Picture, prompts: Sequence[Prompt], count: int
     ) -> list[list[Candidate]]:
         """Answer prompts.
 
         Parameters
         ----------
-        image : ndarray of shape (rows, columns, 3) and dtype uint8
-            RGB; only the windows' pixels are read.
+        picture : Picture
+            The image; only the windows' pixels are read.
         prompts : sequence of Prompt
             One per object.
         count : int
@@ -151,10 +152,10 @@ class WindowSearch:
         list of list of Candidate
             Per prompt ``count`` masks, the best first.
         """
-        shape = (image.shape[0], image.shape[1])
+        shape = picture.shape
         plans = [_plan(prompt, shape) for prompt in prompts]
         seen = iter(
-            self._decode(image, [look for plan in plans for look in plan.looks])
+            self._decode(picture, [look for plan in plans for look in plan.looks])
         )
         found: list[list[Candidate]] = []
         searched: list[bool] = []
@@ -174,21 +175,21 @@ class WindowSearch:
             for mask in masks
             if wanted
         ]
-        focused = iter(self._decode(image, closer))
+        focused = iter(self._decode(picture, closer))
         return [
             _in_order([next(focused)[0] for _ in masks]) if wanted else masks
             for masks, wanted in zip(found, searched, strict=True)
         ]
 
-    def _decode(
-        self, image: NDArray[np.uint8], looks: list[_Look]
-    ) -> list[list[Candidate]]:
+    def _decode(self, picture: Picture, looks: list[_Look]) -> list[list[Candidate]]:
         """Decode windows in batches; each gives the list of its masks."""
         size = self.decoder.window_size
         answers = []
         for start in range(0, len(looks), _BATCH):
             part = looks[start : start + _BATCH]
-            pixels = np.stack([window.read(image, size) for _, window, _ in part])
+            pixels = np.stack(
+                [picture.read(window, size, size) for _, window, _ in part]
+            )
             placed = [WindowPrompt.place(*look, size) for look in part]
             logits, scores = self.decoder.decode_windows(pixels, placed)
             for (prompt, window, _), masks, marks in zip(

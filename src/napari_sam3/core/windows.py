@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from napari_sam3.core.prompt import Box
 from napari_sam3.core.resample import Grid
@@ -21,10 +20,6 @@ _LADDER_RATIO = 2
 #: Room around an object in the window that is fitted to it.
 _FOCUS_RATIO = 1.7
 _SMALLEST_FOCUS = 32
-#: Windows are reduced to no less than this many times the size that is wanted.
-_REDUCING_GAP = 2
-#: Pixels that are reduced at once.
-_BAND_SIZE = 1 << 18
 
 #: What a window shows beyond the image's border: the middle grey, which
 #: nano's normalisation turns into zero.
@@ -53,55 +48,6 @@ class Window:
     col0: int
     height: int
     width: int
-
-    def read(self, image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-        """Cut the window out of an image and resample it.
-
-        Parameters
-        ----------
-        image : ndarray of shape (rows, columns, 3) and dtype uint8
-            Only the window's pixels are touched.
-        size : int
-            Side of the result.
-
-        Returns
-        -------
-        ndarray of shape (size, size, 3) and dtype uint8
-            Bilinear, with antialiasing where it shrinks.
-        """
-        # Large windows are first reduced by whole factors, as Pillow's own
-        # reducing_gap does, but without filling what lies beyond the image.
-        down, across = (
-            max(1, side // (_REDUCING_GAP * size)) for side in (self.height, self.width)
-        )
-        reduced = Image.fromarray(self._reduce(image, down, across))
-        resized = reduced.resize(
-            (size, size),
-            Image.Resampling.BILINEAR,
-            box=(0, 0, self.width / across, self.height / down),
-        )
-        return np.asarray(resized)
-
-    def _reduce(
-        self, image: NDArray[np.uint8], down: int, across: int
-    ) -> NDArray[np.uint8]:
-        """Return the means of blocks of ``down`` by ``across`` pixels."""
-        inside = self.inside(image.shape[:2])
-        blocks = (-(-self.height // down), -(-self.width // across), 3)
-        if inside is None:
-            return np.full(blocks, PADDING_VALUE, np.uint8)
-        row0, col0, row1, col1 = inside
-        # The blocks that hold a pixel of the image, from the window's corner.
-        top, left = (row0 - self.row0) // down, (col0 - self.col0) // across
-        bottom = -(-(row1 - self.row0) // down)
-        right = -(-(col1 - self.col0) // across)
-        height = min(bottom * down, self.height) - top * down
-        width = min(right * across, self.width) - left * across
-        row, col = row0 - self.row0 - top * down, col0 - self.col0 - left * across
-        crop = _pad(image[row0:row1, col0:col1], row, col, (height, width, 3))
-        if down > 1 or across > 1:
-            crop = _means(crop, down, across)
-        return _pad(crop, top, left, blocks)
 
     def inside(self, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
         """Return the part within an image, ``(row0, col0, row1, col1)`` or None."""
@@ -135,31 +81,6 @@ class Window:
         origin = np.array([self.row0, self.col0], np.float64)
         scale = np.array([size / self.height, size / self.width])
         return (points_px + 0.5 - origin) * scale
-
-
-def _pad(
-    part: NDArray[np.uint8], row: int, col: int, shape: tuple[int, int, int]
-) -> NDArray[np.uint8]:
-    """Lay a part at (row, col) of a grey canvas; alone if it fills the canvas."""
-    if part.shape == shape:
-        return part
-    canvas = np.full(shape, PADDING_VALUE, np.uint8)
-    canvas[row : row + part.shape[0], col : col + part.shape[1]] = part
-    return canvas
-
-
-def _means(crop: NDArray[np.uint8], down: int, across: int) -> NDArray[np.uint8]:
-    """Return the means of blocks, the last ones of what there is of them.
-
-    In bands, or Pillow's copy of a large plane would not fit into the processor's
-    cache.
-    """
-    rows = down * max(1, _BAND_SIZE // (down * crop.shape[1]))
-    bands = [
-        Image.fromarray(crop[row : row + rows]).reduce((across, down))
-        for row in range(0, len(crop), rows)
-    ]
-    return np.concatenate([np.asarray(band) for band in bands])
 
 
 def _square(row: float, col: float, side: float) -> Window:

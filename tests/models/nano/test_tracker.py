@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import numpy as np
 import pytest
 import torch
 
 from napari_sam3.core.errors import ImageError, ModelError, PromptError
+from napari_sam3.core.picture import ArrayPicture
 from napari_sam3.core.prompt import Prompt
-from napari_sam3.core.tracker import Tracker
+from napari_sam3.core.tracker import Tracker, WindowTracker
+from napari_sam3.core.windows import Window
 from napari_sam3.models.nano.tracker import NanoTracker
 
 CLICK = Prompt([(20, 30)], [1])
@@ -316,3 +319,116 @@ def test_bfloat16_answers_roughly_the_same(network):
     assert other.dtype == torch.float32
     assert not torch.equal(one, other)
     assert (one - other).abs().mean() < 0.05 * one.abs().mean()
+
+
+# ---- pictures that are read where prompts are -------------------------------
+
+
+class Watched:
+    """A picture that notes what is read of it."""
+
+    def __init__(self, image: np.ndarray) -> None:
+        self._picture = ArrayPicture(image)
+        self.windows: list[Window] = []
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._picture.shape
+
+    def read(self, window: Window, rows: int, cols: int) -> np.ndarray:
+        self.windows.append(window)
+        return self._picture.read(window, rows, cols)
+
+
+def test_opening_reads_and_encodes_nothing(tracker, monkeypatch):
+    picture = Watched(noise(200, 300))
+    monkeypatch.setattr(tracker.network, "embed", None)
+    embedding = tracker.open(picture)
+    assert isinstance(tracker, WindowTracker)
+    assert picture.windows == []
+    assert embedding.image_shape == (200, 300)
+    assert embedding.fingerprint == tracker.fingerprint
+    assert embedding.nbytes == 0
+
+
+@pytest.mark.parametrize("multimask", [False, True])
+def test_what_was_opened_is_answered_as_what_was_embedded(tracker, multimask):
+    image = noise(200, 300)
+    earlier = np.random.default_rng(1).normal(0, 5, (40, 50)).astype(np.float32)
+    masked = Prompt([(50, 60)], [1], mask_logits=earlier, mask_box=(30, 40, 70, 90))
+    prompts = [CLICK, BOX, masked, Prompt([(0, 299), (199, 0)], [1, 0])]
+    picture = Watched(image)
+    (embedded,) = tracker.embed([image])
+    opened = tracker.predict(tracker.open(picture), prompts, multimask=multimask)
+    known = tracker.predict(embedded, prompts, multimask=multimask)
+    assert picture.windows
+    for one, other in zip(chain(*opened), chain(*known)):
+        assert (one.bbox, one.score, one.seen) == (other.bbox, other.score, other.seen)
+        assert np.array_equal(one.logits, other.logits)
+        assert np.array_equal(one.low_res, other.low_res)
+
+
+def test_what_was_opened_has_no_features_of_the_whole(tracker):
+    embedding = tracker.open(Watched(noise(40, 50)))
+    with pytest.raises(ModelError, match="use embed"):
+        tracker.image_embedding(embedding)
+    with pytest.raises(ModelError, match="use embed"):
+        tracker.to_arrays(embedding)
+    with pytest.raises(ModelError, match="use embed"):
+        tracker.without_windows().predict(embedding, [CLICK], multimask=False)
+
+
+def test_without_windows_it_answers_from_the_whole_view(network):
+    twin = copy.deepcopy(network)
+    tracker, whole = NanoTracker(network), NanoTracker(twin, windows=False)
+    (embedding,) = tracker.embed([noise(60, 80)])
+    other = tracker.without_windows()
+    assert other.fingerprint == tracker.fingerprint
+    (mine,), (theirs,) = (
+        one.predict(embedding, [CLICK], multimask=True) for one in (other, whole)
+    )
+    assert all(same(a, b) for a, b in zip(mine, theirs))
+    assert {one.bbox for one in mine} == {(0, 0, 60, 80)}
+    (windowed,) = tracker.predict(embedding, [CLICK], multimask=True)
+    assert {one.bbox for one in windowed} != {(0, 0, 60, 80)}  # it is as it was
+
+
+# ---- arrays -----------------------------------------------------------------
+
+
+def test_an_embedding_comes_back_from_its_arrays(tracker):
+    image = noise(60, 80)
+    (embedding,) = tracker.embed([image])
+    arrays = tracker.to_arrays(embedding)
+    assert {array.dtype for array in arrays.values()} == {np.dtype(np.float16)}
+    back = tracker.from_arrays(arrays, image)
+    assert back.image_shape == (60, 80)
+    assert back.fingerprint == embedding.fingerprint
+    assert back.nbytes == embedding.nbytes
+    again = tracker.to_arrays(back)
+    assert again.keys() == arrays.keys()
+    assert all(np.array_equal(again[name], arrays[name]) for name in arrays)
+    # The whole view is rounded, the windows are read from the image itself.
+    (one,), (other,) = (
+        tracker.predict(e, [CLICK], multimask=False) for e in (embedding, back)
+    )
+    assert np.array_equal(one[0].logits, other[0].logits)
+    rounded = tracker.without_windows().predict(back, [CLICK], multimask=False)
+    exact = tracker.without_windows().predict(embedding, [CLICK], multimask=False)
+    assert np.allclose(rounded[0][0].logits, exact[0][0].logits, atol=0.2)
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "shape", "none"])
+def test_arrays_of_something_else_are_refused(tracker, change):
+    image = noise(60, 80)
+    arrays = tracker.to_arrays(tracker.embed([image])[0])
+    if change == "missing":
+        del arrays["fine"]
+    elif change == "extra":
+        arrays["more"] = arrays["fine"]
+    elif change == "shape":
+        arrays["level0"] = arrays["level0"][..., :-1]
+    else:
+        arrays = {}
+    with pytest.raises(ModelError, match="embed the image again"):
+        tracker.from_arrays(arrays, image)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -17,13 +18,15 @@ from torch import Tensor
 from napari_sam3.core.candidate import Candidate, candidates, distinct
 from napari_sam3.core.errors import ModelError
 from napari_sam3.core.image import check_rgb
+from napari_sam3.core.picture import ArrayPicture, Picture
 from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.search import WindowPrompt, WindowSearch, earlier_mask
 from napari_sam3.core.tracker import Report, no_report
 from napari_sam3.core.windows import Window
+from napari_sam3.models.nano.encoder import TAP_CHANNELS
 from napari_sam3.models.nano.keys import LAYOUT
-from napari_sam3.models.nano.network import Features, NanoNet
+from napari_sam3.models.nano.network import PYRAMID_CHANNELS, Features, NanoNet
 from napari_sam3.models.nano.prompts import PromptTensors
 from napari_sam3.models.weights.layout import fill
 from napari_sam3.models.weights.source import open_weights
@@ -33,6 +36,8 @@ __all__ = ["NanoTracker"]
 #: Side of a window, and of the whole view that `embed` computes.
 WINDOW_SIZE = 128
 WHOLE_SIZE = 512
+#: Of the features: the fine ones, and the levels of the pyramid.
+STRIDES = (2, 4, 8, 16, 32)
 _LOW_RES = 256
 _EMBEDDING_SIDE = 64
 #: Whole views per forward pass: about 100 MB of activations each.
@@ -42,10 +47,13 @@ _PREDICT_BATCH = 16
 
 
 class _NanoFeatures(NamedTuple):
-    """What nano keeps of an image: the pixels for its windows, the whole prompt."""
+    """What nano keeps of an image: the pixels for its windows, and the whole view.
 
-    image: NDArray[np.uint8]
-    whole: Features
+    Without a whole view the pixels are read where prompts are, and nothing else.
+    """
+
+    picture: Picture
+    whole: Features | None
 
 
 class NanoTracker:
@@ -84,6 +92,8 @@ class NanoTracker:
         self._model_id = model_id
         self._windows = windows
         self._fingerprint = f"{model_id}-{_hash_weights(network)}"
+        if dtype != torch.float32:
+            self._fingerprint += f"-{str(dtype).removeprefix('torch.')}"
         folded = network.eval().fold().requires_grad_(False)
         self.network = folded.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._search = WindowSearch(self)
@@ -139,6 +149,11 @@ class NanoTracker:
         return True
 
     @property
+    def view_size(self) -> int:
+        """Side of the whole view that `embed` computes: 512."""
+        return WHOLE_SIZE
+
+    @property
     def window_size(self) -> int:
         """Side of the windows, in network pixels."""
         return WINDOW_SIZE
@@ -156,7 +171,10 @@ class NanoTracker:
         for start in range(0, len(checked), _EMBED_BATCH):
             part = checked[start : start + _EMBED_BATCH]
             pixels = [
-                Window(0, 0, *image.shape[:2]).read(image, WHOLE_SIZE) for image in part
+                ArrayPicture(image).read(
+                    Window(0, 0, *image.shape[:2]), WHOLE_SIZE, WHOLE_SIZE
+                )
+                for image in part
             ]
             features = self._encode(
                 np.stack(pixels), between=partial(progress.advance, len(part))
@@ -165,16 +183,63 @@ class NanoTracker:
                 one = features
                 if len(part) > 1:
                     one = features.repeat(torch.tensor([index], device=self._device))
-                nbytes = sum(t.nbytes for t in (one.fine, *one.levels)) + image.nbytes
-                embeddings.append(
-                    Embedding(
-                        _NanoFeatures(image, one),
-                        (image.shape[0], image.shape[1]),
-                        self.fingerprint,
-                        nbytes,
-                    )
-                )
+                embeddings.append(self._embedding(image, one))
         return embeddings
+
+    def without_windows(self) -> NanoTracker:
+        """Return the same model, answering from the whole view."""
+        other = copy(self)
+        vars(other)["_windows"] = False
+        return other
+
+    def open(self, picture: Picture) -> Embedding:
+        """Return what prompts are answered from, unread; see `WindowTracker.open`."""
+        features = _NanoFeatures(picture, None)
+        return Embedding(features, picture.shape, self.fingerprint, 0)
+
+    def to_arrays(self, embedding: Embedding) -> dict[str, NDArray[np.float16]]:
+        """Return the whole view; see `StorableTracker.to_arrays`."""
+        features = self._whole_of(embedding)
+        named = {"fine": features.fine}
+        named |= {f"level{n}": level for n, level in enumerate(features.levels)}
+        with np.errstate(over="ignore"):
+            return {
+                name: tensor.float().cpu().numpy().astype(np.float16)
+                for name, tensor in named.items()
+            }
+
+    def from_arrays(
+        self, arrays: Mapping[str, NDArray[np.generic]], image: NDArray[np.uint8]
+    ) -> Embedding:
+        """Return the embedding again; see `StorableTracker.from_arrays`."""
+        names = ["fine", *(f"level{n}" for n in range(len(arrays) - 1))]
+        shapes = [arrays[name].shape for name in names if name in arrays]
+        if sorted(names) != sorted(arrays) or shapes != _shapes(WHOLE_SIZE):
+            raise ModelError(
+                "These arrays are no embedding of nano; embed the image again."
+            )
+        tensors = [
+            torch.from_numpy(np.asarray(arrays[name], np.float32)).to(self._device)
+            for name in names
+        ]
+        whole = Features(tensors[0], tuple(tensors[1:]))
+        return self._embedding(check_rgb(image), whole)
+
+    def _embedding(self, image: NDArray[np.uint8], whole: Features) -> Embedding:
+        nbytes = sum(t.nbytes for t in (whole.fine, *whole.levels)) + image.nbytes
+        features = _NanoFeatures(ArrayPicture(image), whole)
+        shape = (image.shape[0], image.shape[1])
+        return Embedding(features, shape, self.fingerprint, nbytes)
+
+    def _whole_of(self, embedding: Embedding) -> Features:
+        """Return the whole view of an embedding that has one."""
+        features: _NanoFeatures = embedding.features
+        if features.whole is None:
+            raise ModelError(
+                "Only windows of this plane were looked at, so there are no features "
+                "of the whole; use embed(), which computes them."
+            )
+        return features.whole
 
     def predict(
         self, embedding: Embedding, prompts: Sequence[Prompt], *, multimask: bool
@@ -194,9 +259,9 @@ class NanoTracker:
         for start in range(0, len(prompts), _PREDICT_BATCH):
             part = prompts[start : start + _PREDICT_BATCH]
             if self._windows:
-                found = self._search.find(features.image, part, count)
+                found = self._search.find(features.picture, part, count)
             else:
-                found = [self._look_at_all(features, prompt, count) for prompt in part]
+                found = [self._look_at_all(embedding, prompt, count) for prompt in part]
             predictions += [
                 [mask.to_prediction(embedding.image_shape, _LOW_RES) for mask in masks]
                 for masks in found
@@ -205,13 +270,13 @@ class NanoTracker:
 
     def image_embedding(self, embedding: Embedding) -> Tensor:
         """Return the pyramid at stride 8, shape (1, 256, 64, 64), float32."""
-        features: _NanoFeatures = embedding.features
+        features = self._whole_of(embedding)
         side = (_EMBEDDING_SIDE, _EMBEDDING_SIDE)
         levels = [
             F.adaptive_avg_pool2d(level, side)
             if level.shape[-1] > _EMBEDDING_SIDE
             else F.interpolate(level, side, mode="bilinear")
-            for level in features.whole.levels
+            for level in features.levels
         ]
         return torch.cat(levels, dim=1).float().contiguous()
 
@@ -222,15 +287,15 @@ class NanoTracker:
         return self._decode(self._encode(pixels), prompts, pixels.shape[1])
 
     def _look_at_all(
-        self, features: _NanoFeatures, prompt: Prompt, count: int
+        self, embedding: Embedding, prompt: Prompt, count: int
     ) -> list[Candidate]:
         """Answer a prompt from the whole view alone."""
-        shape = (features.image.shape[0], features.image.shape[1])
+        shape = embedding.image_shape
         window = Window(0, 0, *shape)
         placed = WindowPrompt.place(
             prompt, window, earlier_mask(prompt, shape), WHOLE_SIZE
         )
-        logits, scores = self._decode(features.whole, [placed], WHOLE_SIZE)
+        logits, scores = self._decode(self._whole_of(embedding), [placed], WHOLE_SIZE)
         return distinct(candidates(window, logits[0], scores[0]), count)
 
     def _encode(
@@ -272,6 +337,13 @@ class _Progress:
     def advance(self, images: int) -> None:
         self._done += images
         self.tell()
+
+
+def _shapes(size: int) -> list[tuple[int, ...]]:
+    """Return the shapes of the features of one view, fine ones first."""
+    sides = [size // stride for stride in STRIDES]
+    channels = [TAP_CHANNELS[0], *[PYRAMID_CHANNELS] * (len(STRIDES) - 1)]
+    return [(1, width, side, side) for width, side in zip(channels, sides, strict=True)]
 
 
 def _hash_weights(network: NanoNet) -> str:
