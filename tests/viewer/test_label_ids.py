@@ -13,7 +13,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_sam3.core.errors import LayerError, StateError
-from napari_sam3.viewer.label_ids import LabelIds, scan
+from napari_sam3.viewer.label_ids import KeptIds, LabelIds, scan
 
 
 def one(value):
@@ -180,6 +180,47 @@ def test_after_disconnecting_nothing_is_followed(layer):
     assert ids.known == 6
     with pytest.raises(StateError, match="another"):
         ids.next_id()
+
+
+def test_layers_that_are_left_are_followed_on(layer):
+    viewer = ViewerModel()
+    viewer.add_layer(layer)
+    kept = KeptIds()
+    ids = kept.take(layer)
+    ids.learn(6)
+
+    kept.leave(layer, ids, viewer)
+    layer.data_setitem((one(1), one(1)), 9)
+
+    assert kept.take(layer) is ids
+    assert ids.known == 9
+    kept.leave(layer, ids, None)  # the user's own
+    assert kept.take(layer) is not ids
+
+
+def test_layers_that_left_the_viewer_are_let_go(layer):
+    viewer = ViewerModel()
+    viewer.add_layer(layer)
+    kept = KeptIds()
+    ids, gone = kept.take(layer), weakref.ref(layer)
+    kept.leave(layer, ids, viewer)
+
+    kept.sort_out(viewer)
+    assert ids.array is not None
+    viewer.layers.remove(layer)
+    kept.sort_out(viewer)
+
+    assert ids.array is None
+    assert kept.take(layer) is not ids
+    assert gone() is layer
+
+
+def test_of_several_sizes_the_full_one_counts():
+    data = np.zeros((20, 30), np.uint16)
+    data[3, 5] = 6
+    layer = Labels([data, data[::2, ::2].copy()])
+
+    assert LabelIds(layer).next_id() == 7
 
 
 def kinds():

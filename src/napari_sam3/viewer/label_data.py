@@ -6,16 +6,22 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
+from napari.utils.notifications import show_info
 from numpy.typing import NDArray
 
 from napari_sam3.core.errors import LayerError
 from napari_sam3.viewer.label_grid import Window
+from napari_sam3.viewer.label_overlay import OverlaidArray, is_lazy
+from napari_sam3.viewer.label_pyramid import levels_of, write_levels
 
-__all__ = ["check_id", "check_labels", "set_pixels"]
+__all__ = ["check_id", "check_labels", "open_labels", "set_pixels"]
 
 #: Pixels written at a time. napari makes several temporary arrays of indices; to
 #: ask the system for tens of megabytes, again and again, is what takes longest.
 _BAND = 2**17
+#: Pixels of a plane that may be read so that napari can undo what is written while
+#: it shows nothing: what it cannot undo, its undo of earlier strokes might undo.
+_PLANE = 2**24
 
 
 def check_labels(labels: Labels, image: Image | None = None) -> None:
@@ -37,26 +43,48 @@ def check_labels(labels: Labels, image: Image | None = None) -> None:
         raise LayerError(
             f"{labels!r} cannot take objects; choose a Labels layer, or a new one."
         )
-    data = labels.data
-    copy = (
-        f"make a copy in memory: viewer.add_labels(numpy.array("
-        f"viewer.layers[{labels.name!r}].data), ...), or choose a new layer"
-    )
-    if labels.multiscale:
-        copy = copy.replace("].data)", "].data[0])")
-        reason = "is multiscale, and napari cannot edit such layers"
-    elif hasattr(data, "__dask_graph__"):
-        reason = "is computed by dask, so that it cannot be written to"
-    elif _is_read_only(data):
+    name = f"viewer.layers[{labels.name!r}]"
+    levels = levels_of(labels)
+    # What dask computes is never written to: `open_labels` lays an array over it.
+    read_only = [at for at, one in enumerate(levels) if _is_read_only(one)]
+    if read_only:
+        data = f"{name}.data[0]" if labels.multiscale else f"{name}.data"
         reason = "is read-only"
-        copy = f"open its file for writing (mode 'r+'), or {copy}"
-    elif not labels.editable:
+        if labels.multiscale and len(read_only) < len(levels):
+            reason = f"has a size that is read-only (number {read_only[0]})"
+        remedy = (
+            "open its file for writing (mode 'r+'), or make a copy in memory: "
+            f"viewer.add_labels(numpy.array({data}), ...), or choose a new layer"
+        )
+    elif not (labels.editable or labels.multiscale):
         reason = "is set not to be edited"
-        copy = f"set viewer.layers[{labels.name!r}].editable = True"
+        remedy = f"set {name}.editable = True"
     else:
         return
     of_image = "" if image is None else f" for the objects of {image.name!r}"
-    raise LayerError(f"The layer {labels.name!r} {reason}; {copy}{of_image}.")
+    raise LayerError(f"The layer {labels.name!r} {reason}; {remedy}{of_image}.")
+
+
+def open_labels(labels: Labels) -> None:
+    """Make labels that dask computes ready to be written to; others are left alone.
+
+    The layer's data becomes an `OverlaidArray`, or several: what is written lies in
+    memory over what is computed, and no file is changed. The user is told once.
+
+    Parameters
+    ----------
+    labels : napari.layers.Labels
+        That `check_labels` has nothing against.
+    """
+    levels = levels_of(labels)
+    if not any(is_lazy(one) for one in levels):
+        return
+    over = [OverlaidArray(one) if is_lazy(one) else one for one in levels]
+    labels.data = over if labels.multiscale else over[0]
+    show_info(
+        f"The labels of {labels.name!r} are computed by dask. What you write lies over "
+        "them in memory, and no file is changed: save the labels to keep it."
+    )
 
 
 def check_id(labels: Labels, number: int) -> None:
@@ -67,7 +95,8 @@ def check_id(labels: Labels, number: int) -> None:
     LayerError
         It says how to make room.
     """
-    dtype = np.dtype(labels.data.dtype)
+    dtypes = [np.dtype(level.dtype) for level in levels_of(labels)]
+    dtype = min(dtypes, key=lambda one: int(np.iinfo(one).max))
     largest = int(np.iinfo(dtype).max)
     if not 1 <= number <= largest:
         raise LayerError(
@@ -80,12 +109,15 @@ def check_id(labels: Labels, number: int) -> None:
 def set_pixels(
     labels: Labels, window: Window, changed: NDArray[np.bool_], values: NDArray[Any]
 ) -> None:
-    """Write pixels as one step of the layer's history.
+    """Write pixels as one step of the layer's history, if napari can undo it.
+
+    It cannot in multiscale layers, in arrays that know slices alone (h5py's), and in
+    hidden planes of more than 16 million pixels, which would have to be read for it.
 
     Parameters
     ----------
     labels : napari.layers.Labels
-        That `check_labels` has nothing against.
+        That `check_labels` has nothing against, after `open_labels`.
     window : Window
         Part of its data.
     changed : ndarray of the window's shape and dtype bool
@@ -98,21 +130,32 @@ def set_pixels(
     LayerError
         If the array turns out not to be writable; nothing has changed then.
     """
-    is_numpy = isinstance(labels.data, np.ndarray)
-    if not is_numpy:
-        _try_writing(labels, window)
-    if not is_numpy and not _takes_index_arrays(labels.data, window):
-        _assign(labels, window, changed, values)
+    if labels.multiscale:
+        _set_levels(labels, window, changed, values)
         return
+    data = labels.data
+    if not isinstance(data, np.ndarray | OverlaidArray):
+        _try_writing(labels, window)
+        if not _takes_index_arrays(data, window):
+            _set_levels(labels, window, changed, values)
+            return
     # napari writes to what it shows, too; it fails over layers that were hidden
     # or are still being loaded, as there is nothing yet, or of another type.
     was_loaded = labels.loaded
     if not (labels.visible and was_loaded):
+        if _plane_size(data, window) > _PLANE:
+            _set_levels(labels, window, changed, values)
+            return
         labels.set_view_slice()
     with labels.block_history():
         _set_bands(labels, window, changed, values)
     if not was_loaded:
         labels.refresh()  # what is being loaded may have been read before
+
+
+def _plane_size(data: Any, window: Window) -> int:
+    rows, cols = (int(data.shape[axis]) for axis in window.axes)
+    return rows * cols
 
 
 def _set_bands(
@@ -133,17 +176,43 @@ def _set_bands(
         labels.data_setitem(indices, part, refresh=bool(band == bands[-1]))
 
 
-def _assign(
+def _set_levels(
     labels: Labels, window: Window, changed: NDArray[np.bool_], values: NDArray[Any]
 ) -> None:
-    """Write to an array that only knows slices; napari cannot undo that."""
-    pixels = window.read(labels.data).copy()
-    pixels[changed] = values
-    labels.data[window.key] = window.turned(pixels)
-    labels.refresh()
+    """Write to arrays of which napari knows no undo: it goes by slices alone."""
+    try:
+        former = write_levels(levels_of(labels), window, changed, values)
+    except Exception as error:
+        raise _not_writable(labels, error) from error
+    # What else follows the layer, such as other panels, learns of it as of napari's
+    # own strokes; but it is no step of napari's history.
+    labels.events.paint(value=[_stroke(window, changed, former, values)])
+    labels.refresh(extent=False, highlight=False)
+
+
+def _stroke(
+    window: Window,
+    changed: NDArray[np.bool_],
+    former: NDArray[Any],
+    values: NDArray[Any],
+) -> tuple[tuple[slice, ...], NDArray[np.bool_], NDArray[Any], NDArray[Any]]:
+    """Return what napari tells of a stroke: box, mask, and pixels before and after."""
+    box = tuple(
+        one if isinstance(one, slice) else slice(one, one + 1) for one in window.key
+    )
+    flat = [axis for axis in range(len(box)) if axis not in window.axes]
+    mask = window.turned(changed)
+    before = window.turned(former)[mask]
+    if mask is not changed:  # in the order of the data
+        pixels = np.empty(changed.shape, values.dtype)
+        pixels[changed] = values
+        values = window.turned(pixels)[mask]
+    return box, np.expand_dims(mask, flat), before, values
 
 
 def _is_read_only(data: Any) -> bool:
+    if is_lazy(data):
+        return False
     if isinstance(data, np.ndarray):
         return not data.flags.writeable
     # zarr says so itself, h5py's file does.
@@ -162,10 +231,14 @@ def _try_writing(labels: Labels, window: Window) -> None:
     try:
         labels.data[key] = np.asarray(labels.data[key])
     except Exception as error:
-        raise LayerError(
-            f"The layer {labels.name!r} cannot be written to ({error}); open its file "
-            "for writing, or choose a new layer."
-        ) from error
+        raise _not_writable(labels, error) from error
+
+
+def _not_writable(labels: Labels, error: Exception) -> LayerError:
+    return LayerError(
+        f"The layer {labels.name!r} cannot be written to ({error}); open its file "
+        "for writing, or choose a new layer."
+    )
 
 
 def _takes_index_arrays(data: Any, window: Window) -> bool:

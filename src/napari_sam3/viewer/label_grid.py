@@ -145,7 +145,7 @@ def label_grid(labels: Labels, image: Image, plane: Plane) -> LabelGrid:
     Parameters
     ----------
     labels : napari.layers.Labels
-        Not multiscale.
+        Of a multiscale one, the full size is meant.
     image : napari.layers.Image
         Whose pixels masks are in.
     plane : Plane
@@ -186,7 +186,8 @@ def label_grid(labels: Labels, image: Image, plane: Plane) -> LabelGrid:
     _check_reached(labels, image, index)
     picked = list(axes)
     to_array = _snapped(spans[:, picked].T / image_shape, origin[picked], image_shape)
-    return LabelGrid(labels.data, axes, index, to_array, image_shape)
+    array = labels.data[0] if labels.multiscale else labels.data
+    return LabelGrid(array, axes, index, to_array, image_shape)
 
 
 def _plane_shape(image: Image, plane: Plane) -> tuple[int, int]:

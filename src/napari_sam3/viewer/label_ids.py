@@ -6,15 +6,20 @@ import math
 from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
+from uuid import UUID
 
 import numpy as np
+from napari.components import ViewerModel
 from napari.layers import Labels
 
+from napari_sam3.core.chunks import chunk_of
 from napari_sam3.core.errors import StateError
 from napari_sam3.core.tracker import no_report
 from napari_sam3.viewer.label_data import check_id
+from napari_sam3.viewer.label_overlay import OverlaidArray
+from napari_sam3.viewer.label_pyramid import full_size
 
-__all__ = ["LabelIds", "scan"]
+__all__ = ["KeptIds", "LabelIds", "scan"]
 
 #: Bytes that are read at a time.
 _BLOCK = 2**24
@@ -41,6 +46,7 @@ class LabelIds:
 
     def __init__(self, layer: Labels) -> None:
         self._layer: Labels | None = layer
+        self._array: Any = full_size(layer.data)
         self._largest = 0
         self._generation = 0
         self._needs_scan = True
@@ -59,8 +65,8 @@ class LabelIds:
 
     @property
     def array(self) -> Any:
-        """The layer's data, to be given to `scan` on the worker thread."""
-        return None if self._layer is None else self._layer.data
+        """The layer's data in full size, to be given to `scan` on another thread."""
+        return self._array
 
     @property
     def generation(self) -> int:
@@ -109,7 +115,7 @@ class LabelIds:
                 "The layer is not followed any more; make another LabelIds for it."
             )
         if self._needs_scan:
-            self.learn(scan(self._layer.data))
+            self.learn(scan(self._array))
         first = self._largest + 1
         check_id(self._layer, first + max(count, 1) - 1)
         return range(first, first + count)
@@ -124,7 +130,7 @@ class LabelIds:
         if self._layer is not None:
             self._layer.events.paint.disconnect(self._on_paint)
             self._layer.events.data.disconnect(self._on_data)
-            self._layer = None
+            self._layer = self._array = None
 
     def _on_paint(self, event: Any) -> None:
         # Each part of a step of the history ends with what was written: one
@@ -133,8 +139,45 @@ class LabelIds:
         self._largest = max(self._largest, *written)
 
     def _on_data(self, event: Any = None) -> None:
+        assert self._layer is not None
+        former, self._array = self._array, full_size(self._layer.data)
+        if isinstance(self._array, OverlaidArray) and self._array.base is former:
+            return  # the same numbers, made ready to be written to
         self._largest = 0
         self.forget()
+
+
+class KeptIds:
+    """Follows on layers that were made here while others are chosen.
+
+    So they need not be looked through when they are chosen again.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[UUID, LabelIds] = {}
+
+    def take(self, layer: Labels) -> LabelIds:
+        """Return what follows a layer that is chosen now."""
+        return self._kept.pop(layer.unique_id, None) or LabelIds(layer)
+
+    def leave(self, layer: Labels, ids: LabelIds, viewer: ViewerModel | None) -> None:
+        """Follow a layer on as long as the viewer has it; no more without a viewer."""
+        if viewer is not None and layer in viewer.layers:
+            self._kept[layer.unique_id] = ids
+        else:
+            ids.disconnect()
+
+    def sort_out(self, viewer: ViewerModel) -> None:
+        """Let go of layers that have left the viewer."""
+        listed = {layer.unique_id for layer in viewer.layers}
+        for gone in self._kept.keys() - listed:
+            self._kept.pop(gone).disconnect()
+
+    def close(self) -> None:
+        """Let go of all layers. Idempotent."""
+        for ids in self._kept.values():
+            ids.disconnect()
+        self._kept.clear()
 
 
 def scan(array: Any, report: Callable[[int, int], object] = no_report) -> int:
@@ -185,7 +228,7 @@ def _blocks(array: Any) -> Iterator[tuple[slice, ...]]:
 def _block_sizes(array: Any) -> list[int]:
     """Grow blocks from one pixel, or one chunk, along the axes near in memory."""
     shape = [int(size) for size in array.shape]
-    sizes = [min(step, size) for step, size in zip(_chunk(array), shape, strict=True)]
+    sizes = [min(step, size) for step, size in zip(chunk_of(array), shape, strict=True)]
     sizes = [max(1, step) for step in sizes]
     room = _BLOCK // np.dtype(array.dtype).itemsize
     order = list(range(len(shape)))[::-1]
@@ -198,11 +241,3 @@ def _block_sizes(array: Any) -> list[int]:
         if sizes[axis] < shape[axis]:
             break
     return sizes
-
-
-def _chunk(array: Any) -> list[int]:
-    chunks = getattr(array, "chunks", None)
-    if chunks is None:
-        return [1] * len(array.shape)
-    # dask names the size of each chunk, zarr and h5py that of all.
-    return [one if isinstance(one, int) else max(one, default=1) for one in chunks]

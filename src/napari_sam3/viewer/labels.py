@@ -8,17 +8,23 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from napari.components import ViewerModel
 from napari.layers import Image, Labels
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from napari_sam3.core.errors import LayerError
 from napari_sam3.core.journal import Plane
-from napari_sam3.viewer.label_data import check_id, check_labels, set_pixels
+from napari_sam3.viewer.label_data import (
+    check_id,
+    check_labels,
+    open_labels,
+    set_pixels,
+)
 from napari_sam3.viewer.label_grid import LabelGrid, Window, label_grid
+from napari_sam3.viewer.label_making import create_labels
+from napari_sam3.viewer.label_overlay import OverlaidArray
+from napari_sam3.viewer.label_pyramid import full_size
 from napari_sam3.viewer.label_search import find_label
 from napari_sam3.viewer.lookup import Box
-from napari_sam3.viewer.stacking import above_pictures, insert_quietly, lying_on
 
 __all__ = [
     "Edit",
@@ -75,47 +81,6 @@ class Edit:
         return self.window.indices(*np.nonzero(self.changed))
 
 
-def create_labels(
-    viewer: ViewerModel, image: Image, dtype: DTypeLike = np.uint16
-) -> Labels:
-    """Add an empty Labels layer for the objects of an image.
-
-    Parameters
-    ----------
-    viewer : napari.components.ViewerModel
-        With the image. What the user has selected stays selected.
-    image : napari.layers.Image
-        The layer gets its shape (in full resolution, without colours), its place
-        in the world, and its units.
-    dtype : dtype, optional
-        Of the labels.
-
-    Returns
-    -------
-    napari.layers.Labels
-        Above all images and labels, below the preview.
-
-    Raises
-    ------
-    LayerError
-        If there is not enough memory for it.
-    """
-    data = image.data[0] if image.multiscale else image.data
-    shape = tuple(int(size) for size in data.shape[: image.ndim])
-    try:
-        # The system gives memory for zeros when they are written to.
-        empty = np.zeros(shape, dtype)
-    except (MemoryError, ValueError) as error:
-        raise LayerError(
-            f"A Labels layer of the shape {shape} does not fit into memory; crop the "
-            "image, or add a Labels layer that lies on disk (such as a zarr array) "
-            "and choose it."
-        ) from error
-    labels = Labels(empty, name=f"{image.name} objects", **lying_on(image))
-    insert_quietly(viewer, above_pictures(viewer), labels)
-    return labels
-
-
 def write_object(
     labels: Labels,
     image: Image,
@@ -165,7 +130,7 @@ def write_object(
     window = grid.window(bbox, *([] if former is None else [former[1]]))
     inside = grid.sample(mask, bbox, window)
     _check_any(inside, labels)
-    pixels = window.read(grid.array)
+    pixels = _pixels(grid.array, window)
     if overlap is Overlap.BACKGROUND:
         return _write(labels, window, inside & (pixels == 0), label)
     own = pixels == label
@@ -223,7 +188,7 @@ def write_objects(
     _check_any(inside, labels)
     for number in (int(wanted[inside].min()), int(wanted.max())):
         check_id(labels, number)
-    pixels = window.read(grid.array)
+    pixels = _pixels(grid.array, window)
     free = pixels != wanted if overlap is Overlap.REPLACE else pixels == 0
     changed = inside & free
     return _write(labels, window, changed, wanted[changed])
@@ -255,7 +220,8 @@ def revert(labels: Labels, edit: Edit) -> Edit:
             f"The layer {labels.name!r} has the shape {labels.data.shape} by now, so "
             "what was written before cannot be taken back; erase it by hand."
         )
-    pixels = edit.window.read(labels.data)
+    open_labels(labels)
+    pixels = _pixels(full_size(labels.data), edit.window)
     untouched = pixels[edit.changed] == edit.after
     changed = edit.changed.copy()
     changed[edit.changed] = untouched
@@ -264,7 +230,15 @@ def revert(labels: Labels, edit: Edit) -> Edit:
 
 def _writable_grid(labels: Labels, image: Image, plane: Plane) -> LabelGrid:
     check_labels(labels)
+    open_labels(labels)
     return label_grid(labels, image, plane)
+
+
+def _pixels(array: Any, window: Window) -> NDArray[Any]:
+    """Read a window that is to be written to."""
+    if isinstance(array, OverlaidArray):
+        array.hold(window.key)  # so that it is computed once
+    return window.read(array)
 
 
 def _check_any(inside: NDArray[np.bool_], labels: Labels) -> None:
@@ -280,7 +254,7 @@ def _write(
     labels: Labels, window: Window, changed: NDArray[np.bool_], values: Any
 ) -> Edit:
     """Set the changed pixels of a window; values are one number, or one for each."""
-    data = labels.data
+    data = full_size(labels.data)
     before = window.read(data)[changed]
     after = np.empty(len(before), data.dtype)
     after[:] = values

@@ -19,7 +19,7 @@ from napari_sam3.core.errors import LayerError
 from napari_sam3.core.journal import Journal, ObjectRecord, Plane
 from napari_sam3.viewer.follower import check_listed, real
 from napari_sam3.viewer.label_data import check_labels
-from napari_sam3.viewer.label_ids import LabelIds
+from napari_sam3.viewer.label_ids import KeptIds, LabelIds
 from napari_sam3.viewer.labels import (
     Edit,
     Overlap,
@@ -89,6 +89,7 @@ class Results:
         self._ids: LabelIds | None = None
         self.overlap = Overlap.KEEP
         self._made: dict[UUID, weakref.ref[Labels]] = {}
+        self._kept = KeptIds()
         viewer.layers.events.removed.connect(self._on_removed)
 
     @property
@@ -108,10 +109,11 @@ class Results:
             check_listed(viewer, layer)
         if layer is self._labels:
             return
-        if self._ids is not None:
-            self._ids.disconnect()
+        if self._labels is not None and self._ids is not None:
+            is_made = any(made() is self._labels for made in self._made.values())
+            self._kept.leave(self._labels, self._ids, viewer if is_made else None)
         self._labels = layer
-        self._ids = None if layer is None else LabelIds(layer)
+        self._ids = None if layer is None else self._kept.take(layer)
         self.changed.emit()
 
     @property
@@ -264,6 +266,7 @@ class Results:
         if viewer is not None:
             viewer.layers.events.removed.disconnect(self._on_removed)
         self.labels = None
+        self._kept.close()
 
     def _records_of(self, records: Sequence[ObjectRecord]) -> tuple[ObjectRecord, ...]:
         journal = self.journal()
@@ -283,6 +286,8 @@ class Results:
 
     def _on_removed(self, event: Any = None) -> None:
         viewer = self._viewer()
+        if viewer is not None:
+            self._kept.sort_out(viewer)
         if (
             viewer is not None
             and self._labels is not None

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_sam3.core.files import write_labels
 from napari_sam3.core.journal import Journal
 from napari_sam3.viewer.engine import Tell
 from napari_sam3.viewer.inference import News
+from napari_sam3.viewer.label_pyramid import full_size
 
 __all__ = ["save"]
 
@@ -22,12 +21,13 @@ def save(path: Path, data: Any, journal: Journal, tell: Tell) -> Path:
     ----------
     path : Path
         Of the labels; prompts go to the same name with ``.prompts.json``.
-    data : array_like of integers
-        The labels.
+    data : array_like of integers, or sequence of them
+        The labels. Of a multiscale layer's sizes the full one is written; lazy
+        arrays are read part by part.
     journal : Journal
         The prompts.
     tell : callable
-        Takes `News`.
+        Takes `News`; what it raises ends the writing, and leaves no file.
 
     Returns
     -------
@@ -39,7 +39,10 @@ def save(path: Path, data: Any, journal: Journal, tell: Tell) -> Path:
     FileError
         If a file cannot be written.
     """
-    tell(News(f"saving {path.name}…"))
-    write_labels(path, np.asarray(data))
+    text = f"saving {path.name}…"
+    tell(News(text))
+    write_labels(
+        path, full_size(data), report=lambda done, all_: tell(News(text, done, all_))
+    )
     journal.save(path.with_suffix(".prompts.json"))
     return path

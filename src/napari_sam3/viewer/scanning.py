@@ -35,9 +35,7 @@ def scan_ids(
         Whether there is anything to do.
     """
     labels, ids = results.labels, results.ids
-    if labels is None or labels.multiscale:  # nothing is written to those
-        return False
-    if ids is None or not ids.needs_scan:
+    if labels is None or ids is None or not ids.needs_scan:
         return False
     learn = partial(_learn, ids, ids.generation, then)
     asking.ask(partial(_scan, ids.array), learn, is_request=False)
