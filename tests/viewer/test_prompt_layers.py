@@ -146,7 +146,7 @@ def visible(layer: Points, viewer: ViewerModel) -> list[int]:
 
 @pytest.mark.parametrize("scale", [(1, 1, 1), (2, 1, 1), (0.5, 1, 1), (4, 2, 2)])
 @pytest.mark.parametrize("at", [0, 1, 2, 3])
-def test_what_counts_is_what_napari_shows(viewer, scale, at):
+def test_what_counts_is_what_napari_shows_or_what_can_be_clicked(viewer, scale, at):
     image = viewer.add_image(np.zeros((4, 99, 9), np.uint8), scale=(2, 1, 1))
     depths = np.arange(0, 9, 0.25) * 2 / scale[0]
     rows = np.arange(len(depths)) * 2.0
@@ -156,9 +156,11 @@ def test_what_counts_is_what_napari_shows(viewer, scale, at):
     plane = shown_plane(viewer, image)
     assert plane.index[0] == at
     marks = read_points(layer, image, plane)
-    seen = visible(layer, viewer)
+    seen = set(visible(layer, viewer))
     assert seen
-    assert [mark.row / scale[1] for mark in marks] == [rows[i] for i in seen]
+    # With the slider beside the plane's middle, but on the plane.
+    seen.update(np.flatnonzero(np.abs(depths * scale[0] / 2 - at) <= 0.5).tolist())
+    assert [mark.row / scale[1] for mark in marks] == [rows[i] for i in sorted(seen)]
 
 
 def test_hidden_points_do_not_count(image):

@@ -8,12 +8,20 @@ from typing import Any
 
 import numpy as np
 import pint
+from napari.components import ViewerModel
 from napari.layers import Layer
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sam3.core.errors import LayerError
 
-__all__ = ["Affine", "check_unmixed", "data_to_world", "map_points", "unit_factors"]
+__all__ = [
+    "Affine",
+    "check_unmixed",
+    "data_to_world",
+    "goes_by_numbers",
+    "map_points",
+    "unit_factors",
+]
 
 #: Length of the vectors that a layer's transform is measured with: long, so that
 #: a layer far from the origin loses no digits; a power of two, so that dividing
@@ -60,13 +68,16 @@ class Affine:
     def mixes(self, axes: Sequence[int]) -> bool:
         """Whether these axes and the others have a part in each other.
 
-        A millionth of an axis' length is taken for rounding.
+        A millionth of the steps is taken for rounding: of the axis that goes astray,
+        and of those that it strays among, which may be far smaller.
         """
         chosen = np.zeros(len(self.offset), np.bool_)
         chosen[list(axes)] = True
         foreign = chosen[:, None] != chosen
-        lengths = np.linalg.norm(self.matrix, axis=0)
-        return bool((np.abs(self.matrix) > 1e-6 * lengths)[foreign].any())
+        steps = np.linalg.norm(self.matrix, axis=0)
+        across = np.linalg.norm(self.matrix, axis=1)
+        least = np.minimum(steps, across[:, None])
+        return bool((np.abs(self.matrix) > 1e-6 * least)[foreign].any())
 
 
 def unit_factors(units: Sequence[Any], target: Sequence[Any]) -> NDArray[np.float64]:
@@ -131,7 +142,9 @@ def data_to_world(layer: Layer, units: Sequence[Any] | None = None) -> Affine:
     return Affine(matrix, origin)
 
 
-def map_points(source: Layer, points: ArrayLike, target: Layer) -> NDArray[np.float64]:
+def map_points(
+    source: Layer, points: ArrayLike, target: Layer, *, by_numbers: bool = False
+) -> NDArray[np.float64]:
     """Bring data coordinates of one layer to those of another one.
 
     Parameters
@@ -142,6 +155,8 @@ def map_points(source: Layer, points: ArrayLike, target: Layer) -> NDArray[np.fl
         Pixel centres have whole numbers.
     target : napari.layers.Layer
         Whose data coordinates they become.
+    by_numbers : bool, optional
+        Whether units do not count; see `goes_by_numbers`.
 
     Returns
     -------
@@ -150,11 +165,31 @@ def map_points(source: Layer, points: ArrayLike, target: Layer) -> NDArray[np.fl
         axes that the source lacks the points lie at 0 in the world.
     """
     coordinates = np.asarray(points, np.float64).reshape(-1, source.ndim)
-    world = data_to_world(source, target.units)(coordinates)
+    units = None if by_numbers else target.units
+    world = data_to_world(source, units)(coordinates)
     shared = min(source.ndim, target.ndim)
     places = np.zeros((len(world), target.ndim))
     places[:, target.ndim - shared :] = world[:, source.ndim - shared :]
     return data_to_world(target).inverse()(places)
+
+
+def goes_by_numbers(viewer: ViewerModel) -> bool:
+    """Tell whether napari draws the layers of a viewer without regard to units.
+
+    It does so as soon as two of them cannot be converted into each other on an axis,
+    such as pixels and micrometres.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        With its layers.
+
+    Returns
+    -------
+    bool
+        All lengths are numbers then, even of layers whose units would go together.
+    """
+    return viewer.dims.units is None
 
 
 def check_unmixed(layer: Layer, axes: tuple[int, int]) -> None:

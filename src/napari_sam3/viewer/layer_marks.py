@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Layer, Points, Shapes
+from numpy.typing import NDArray
 
 from napari_sam3.core.errors import LayerError
 from napari_sam3.core.journal import Plane
 from napari_sam3.core.marks import BoxMark, Mark, OutlineMark, PointMark
 from napari_sam3.viewer.outlines import box_corners, mark_of, settle
-from napari_sam3.viewer.placement import place
+from napari_sam3.viewer.placement import Placement, place
 from napari_sam3.viewer.polarity import change_polarity, polarities, polarity_of
 
 __all__ = ["add_marks", "as_read", "read_points", "read_shapes", "remove_marks"]
@@ -23,8 +24,13 @@ __all__ = ["add_marks", "as_read", "read_points", "read_shapes", "remove_marks"]
 #: is smaller, so that the same point is the same mark each time.
 _POINT_DECIMALS = 6
 
+#: How far shapes may end up from where they were put, in pixels.
+_DIGITS_PX = 0.1
 
-def read_points(layer: Points, image: Image, plane: Plane) -> list[PointMark]:
+
+def read_points(
+    layer: Points, image: Image, plane: Plane, *, by_numbers: bool = False
+) -> list[PointMark]:
     """Return the clicks on a plane.
 
     Parameters
@@ -36,8 +42,10 @@ def read_points(layer: Points, image: Image, plane: Plane) -> list[PointMark]:
     image : napari.layers.Image
         Whose plane it is.
     plane : Plane
-        Of the image's data. A point is on it if napari shows it there: at most
-        half a step away.
+        Of the image's data. A point is on it if napari shows it there, or if it is
+        at most half a plane away: see `Placement.sees`.
+    by_numbers : bool, optional
+        Whether units do not count; see `goes_by_numbers`.
 
     Returns
     -------
@@ -50,11 +58,11 @@ def read_points(layer: Points, image: Image, plane: Plane) -> list[PointMark]:
     LayerError
         If the layer cannot lie over this plane.
     """
-    return [mark for _, mark in _points(layer, image, plane)]
+    return [mark for _, mark in _points(layer, image, plane, by_numbers)]
 
 
 def read_shapes(
-    layer: Shapes, image: Image, plane: Plane
+    layer: Shapes, image: Image, plane: Plane, *, by_numbers: bool = False
 ) -> list[BoxMark | OutlineMark]:
     """Return the boxes and outlines on a plane.
 
@@ -65,8 +73,9 @@ def read_shapes(
     image : napari.layers.Image
         Whose plane it is.
     plane : Plane
-        Of the image's data. A shape is on it if all its vertices are at most
-        half a step away.
+        Of the image's data. A shape is on it if all its vertices are.
+    by_numbers : bool, optional
+        Whether units do not count; see `goes_by_numbers`.
 
     Returns
     -------
@@ -80,7 +89,7 @@ def read_shapes(
     LayerError
         If the layer cannot lie over this plane.
     """
-    return [mark for _, mark in _shapes(layer, image, plane)]
+    return [mark for _, mark in _shapes(layer, image, plane, by_numbers)]
 
 
 def as_read(mark: Mark) -> Mark:
@@ -119,6 +128,8 @@ def add_marks(
     image: Image,
     plane: Plane,
     marks: Sequence[Mark],
+    *,
+    by_numbers: bool = False,
 ) -> None:
     """Put marks on a plane; reading gives them back, as `as_read` rounds them.
 
@@ -137,6 +148,8 @@ def add_marks(
         Of the image's data.
     marks : sequence of Mark
         Masks among them are left out: no layer holds them.
+    by_numbers : bool, optional
+        As in `read_points`.
 
     Raises
     ------
@@ -145,13 +158,16 @@ def add_marks(
     """
     clicks = [mark for mark in marks if isinstance(mark, PointMark)]
     areas = [mark for mark in marks if isinstance(mark, BoxMark | OutlineMark)]
-    for layer, wanted in ((points, clicks), (shapes, areas)):
-        if wanted:
-            place(_present(layer), image, plane)
-    if clicks:
-        _add_points(_present(points), image, plane, clicks)
-    if areas:
-        _add_shapes(_present(shapes), image, plane, areas)
+    over, around = (
+        place(_present(layer), image, plane, by_numbers=by_numbers) if wanted else None
+        for layer, wanted in ((points, clicks), (shapes, areas))
+    )
+    if around is not None:
+        _check_digits(_present(shapes), around, areas)
+    if over is not None:
+        _add_points(_present(points), over, clicks)
+    if around is not None:
+        _add_shapes(_present(shapes), around, areas)
 
 
 def remove_marks(
@@ -160,6 +176,8 @@ def remove_marks(
     image: Image,
     plane: Plane,
     marks: Iterable[Mark],
+    *,
+    by_numbers: bool = False,
 ) -> None:
     """Take marks away from a plane; the last item first where several are equal.
 
@@ -175,6 +193,8 @@ def remove_marks(
         Of the image's data.
     marks : iterable of Mark
         One item goes for each. What is not there is left out.
+    by_numbers : bool, optional
+        As in `read_points`.
 
     Raises
     ------
@@ -189,7 +209,7 @@ def remove_marks(
         if layer is None or not concerned:
             continue
         indices = []
-        for index, mark in reversed(read(layer, image, plane)):
+        for index, mark in reversed(read(layer, image, plane, by_numbers)):
             if unwanted[mark] > 0:
                 unwanted[mark] -= 1
                 indices.append(index)
@@ -200,10 +220,12 @@ def remove_marks(
             layer.remove(indices)
 
 
-def _points(layer: Points, image: Image, plane: Plane) -> list[tuple[int, PointMark]]:
+def _points(
+    layer: Points, image: Image, plane: Plane, by_numbers: bool
+) -> list[tuple[int, PointMark]]:
     """Return the clicks on a plane with their places in the layer."""
     data = np.asarray(layer.data, np.float64)
-    placement = place(layer, image, plane)
+    placement = place(layer, image, plane, by_numbers=by_numbers)
     # napari draws no point whose place is not a number, either.
     somewhere = np.isfinite(data).all(axis=1)
     counted = np.flatnonzero(placement.sees(data) & layer.shown & somewhere)
@@ -218,10 +240,10 @@ def _points(layer: Points, image: Image, plane: Plane) -> list[tuple[int, PointM
 
 
 def _shapes(
-    layer: Shapes, image: Image, plane: Plane
+    layer: Shapes, image: Image, plane: Plane, by_numbers: bool
 ) -> list[tuple[int, BoxMark | OutlineMark]]:
     """Return the areas on a plane with their places in the layer."""
-    placement = place(layer, image, plane)
+    placement = place(layer, image, plane, by_numbers=by_numbers)
     found = []
     for index, (kind, data) in enumerate(
         zip(layer.shape_type, layer.data, strict=True)
@@ -234,10 +256,10 @@ def _shapes(
 
 
 def _add_points(
-    layer: Points, image: Image, plane: Plane, marks: Sequence[PointMark]
+    layer: Points, placement: Placement, marks: Sequence[PointMark]
 ) -> None:
     before, upcoming = len(layer.data), polarity_of(layer)
-    new = place(layer, image, plane).data([(mark.row, mark.col) for mark in marks])
+    new = placement.data([(mark.row, mark.col) for mark in marks])
     signs = [mark.positive for mark in marks]
     with layer.events.data.blocker(), layer.events.features.blocker():
         # Not `layer.add`: it would select them.
@@ -250,20 +272,32 @@ def _add_points(
 
 
 def _add_shapes(
-    layer: Shapes,
-    image: Image,
-    plane: Plane,
-    marks: Sequence[BoxMark | OutlineMark],
+    layer: Shapes, placement: Placement, marks: Sequence[BoxMark | OutlineMark]
 ) -> None:
-    placement = place(layer, image, plane)
     kinds = ["rectangle" if isinstance(m, BoxMark) else "polygon" for m in marks]
-    vertices = [
-        placement.data(
-            box_corners(mark) if isinstance(mark, BoxMark) else mark.vertices
-        )
-        for mark in marks
-    ]
+    vertices = [placement.data(_vertices(mark)) for mark in marks]
     layer.add(vertices, shape_type=kinds)
+
+
+def _vertices(mark: BoxMark | OutlineMark) -> NDArray[np.float64]:
+    corners = box_corners(mark) if isinstance(mark, BoxMark) else mark.vertices
+    return np.asarray(corners, np.float64)
+
+
+def _check_digits(
+    layer: Shapes, placement: Placement, marks: Sequence[BoxMark | OutlineMark]
+) -> None:
+    """Refuse to add shapes that napari, which keeps 7 digits, would put elsewhere."""
+    for mark in marks:
+        wanted = _vertices(mark)
+        kept = placement.data(wanted).astype(np.float32).astype(np.float64)
+        off = np.abs(placement.px(kept) - wanted).max()
+        if off > _DIGITS_PX or not placement.sees(kept).all():
+            raise LayerError(
+                f"{layer.name!r} lies so far from the image, or in so small units, "
+                "that napari cannot keep the shape where it belongs; make a new layer, "
+                "with the image selected."
+            )
 
 
 def _present(layer: Any) -> Any:

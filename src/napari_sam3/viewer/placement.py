@@ -30,18 +30,23 @@ class Placement:
         From these two to (row, col) of the plane.
     depth : ndarray of shape (ndim - 2,) and dtype float64
         Where the plane is on the layer's other axes.
+    steps : ndarray of shape (k, ndim - 2) and dtype float64
+        How many planes of the image, on its k other axes, one step along each of
+        these is.
     """
 
     ndim: int
     axes: tuple[int, int]
     to_pixels: Affine
     depth: NDArray[np.float64]
+    steps: NDArray[np.float64]
 
     def sees(self, data: ArrayLike) -> NDArray[np.bool_]:
-        """Tell which points the layer shows on the plane.
+        """Tell which points belong to the plane.
 
-        napari's rule for points: at most half a step of the layer's own
-        coordinates away from the plane.
+        Those that napari shows on it, which are at most half a step of the layer's
+        own coordinates away; and those that are at most half a plane of the image
+        away, which can be clicked while it is shown.
 
         Parameters
         ----------
@@ -54,8 +59,10 @@ class Placement:
             All, if the layer has no other axes.
         """
         hidden = list(hidden_axes(self.ndim, self.axes))
-        away = np.abs(np.asarray(data)[:, hidden] - self.depth)
-        return np.all(away <= HALF_A_PLANE, axis=1)
+        away = np.asarray(data)[:, hidden] - self.depth
+        is_shown = np.all(np.abs(away) <= HALF_A_PLANE, axis=1)
+        is_near = np.all(np.abs(away @ self.steps.T) <= HALF_A_PLANE, axis=1)
+        return is_shown | is_near
 
     def px(self, data: ArrayLike) -> NDArray[np.float64]:
         """Bring data coordinates, shape (N, ndim), to (row, col), shape (N, 2)."""
@@ -70,7 +77,9 @@ class Placement:
         return data
 
 
-def place(layer: Layer, image: Layer, plane: Plane) -> Placement:
+def place(
+    layer: Layer, image: Layer, plane: Plane, *, by_numbers: bool = False
+) -> Placement:
     """Lay a layer of prompts over a plane.
 
     Parameters
@@ -82,6 +91,8 @@ def place(layer: Layer, image: Layer, plane: Plane) -> Placement:
         Whose plane it is.
     plane : Plane
         Of the image's data.
+    by_numbers : bool, optional
+        Whether units do not count; see `goes_by_numbers`.
 
     Returns
     -------
@@ -104,23 +115,24 @@ def place(layer: Layer, image: Layer, plane: Plane) -> Placement:
         )
     for each, axes in ((image, plane.axes), (layer, (row, col))):
         check_unmixed(each, axes)
-    over = data_to_world(layer, image.units)
+    over = data_to_world(layer, None if by_numbers else image.units)
     under = data_to_world(image)
     to_pixels = over.on((row, col)).then(under.on(plane.axes).inverse())
-    return Placement(
-        layer.ndim, (row, col), to_pixels, _depth(over, under, plane, (row, col))
-    )
+    depth, steps = _depth(over, under, plane, (row, col))
+    return Placement(layer.ndim, (row, col), to_pixels, depth, steps)
 
 
 def _depth(
     over: Affine, under: Affine, plane: Plane, axes: tuple[int, int]
-) -> NDArray[np.float64]:
-    """Bring the plane's index to the layer's axes that are not shown."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return `depth` and `steps` of a `Placement`."""
     hidden = hidden_axes(plane.ndim, plane.axes)
     at = [plane.index[axis] for axis in hidden]
-    mine = hidden_axes(len(over.offset), axes)
-    world = under.on(hidden)(np.array(at, np.float64))
-    depth = over.on(mine).inverse()(world[len(hidden) - len(mine) :])
+    own = over.on(hidden_axes(len(over.offset), axes))
+    down = under.on(hidden)
+    lacking = len(hidden) - len(own.offset)
+    depth = own.inverse()(down(np.array(at, np.float64))[lacking:])
+    steps = down.inverse().matrix[:, lacking:] @ own.matrix
     # What belongs between two planes must not hang on the last digit.
     whole = np.round(depth)
-    return np.where(np.abs(depth - whole) < 1e-9, whole, depth)
+    return np.where(np.abs(depth - whole) < 1e-9, whole, depth), steps

@@ -1,28 +1,21 @@
-"""The plane of an image that is shown, and its pixels when they are wanted."""
+"""The plane of an image that is shown."""
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 from napari.components import Dims, ViewerModel
-from napari.layers import Image, Layer
+from napari.layers import Layer
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sam3.core.errors import LayerError
-from napari_sam3.core.image import to_rgb
 from napari_sam3.core.journal import Plane
 from napari_sam3.viewer.geometry import check_unmixed, unit_factors
 
 __all__ = [
     "HALF_A_PLANE",
-    "PlaneKey",
-    "PlaneSource",
     "hidden_axes",
-    "plane_source",
     "shown_plane",
     "to_data",
     "to_plane_px",
@@ -30,78 +23,7 @@ __all__ = [
 
 #: How far from a plane what belongs to it may lie. napari shows points up to half
 #: a step away, both ends included; the rest is for rounding.
-HALF_A_PLANE = 0.5 + 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class PlaneKey:
-    """Which plane of which layer.
-
-    Parameters
-    ----------
-    layer_id : uuid.UUID
-        The layer's ``unique_id``, the same through napari's proxies.
-    plane : Plane
-        Of its data.
-    """
-
-    layer_id: UUID
-    plane: Plane
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PlaneSource:
-    """A plane that can be read later, on another thread.
-
-    Parameters
-    ----------
-    key : PlaneKey
-        Which plane.
-    array : array_like
-        The layer's data at full resolution: numpy, dask, zarr or the like.
-    rgb : bool
-        Whether the last axis of the array holds colours.
-    shape : tuple of int
-        (rows, columns) of the plane.
-    stamp : int
-        Number of the state that the layer's data is in, given by whoever counts.
-    """
-
-    key: PlaneKey
-    array: Any
-    rgb: bool
-    shape: tuple[int, int]
-    stamp: int
-
-    def read(self) -> NDArray[np.uint8]:
-        """Read the plane. Runs on the worker thread.
-
-        Returns
-        -------
-        ndarray of shape (rows, columns, 3) and dtype uint8
-            As `to_rgb` makes it; never a view of the layer's data.
-        """
-        return to_rgb(self._pixels(), channel_axis=2 if self.rgb else None)
-
-    def checksum(self) -> int | None:
-        """Return a number that changes with the pixels. Runs on the worker thread.
-
-        Returns
-        -------
-        int or None
-            None if the array is lazy: reading it might take long.
-        """
-        if not isinstance(self.array, np.ndarray):
-            return None
-        # As they lie in memory: turned or not, they are the same.
-        return zlib.crc32(self._pixels().ravel(order="K").data)
-
-    def _pixels(self) -> NDArray[Any]:
-        plane = self.key.plane
-        index = tuple(slice(None) if at is None else at for at in plane.index)
-        pixels = np.asarray(self.array[index])
-        first, second = plane.axes
-        return pixels if first < second else pixels.swapaxes(0, 1)
+HALF_A_PLANE = 0.5 + 1e-6
 
 
 def shown_plane(viewer: ViewerModel, layer: Layer) -> Plane:
@@ -143,44 +65,6 @@ def shown_plane(viewer: ViewerModel, layer: Layer) -> Plane:
             )
         index[axis] = at
     return Plane(axes, tuple(index))
-
-
-def plane_source(layer: Image, plane: Plane, stamp: int) -> PlaneSource:
-    """Return what reads a plane later. No pixel is read now.
-
-    Parameters
-    ----------
-    layer : napari.layers.Image
-        With as many axes as the plane says.
-    plane : Plane
-        Of its data.
-    stamp : int
-        Number of the state that the data is in.
-
-    Returns
-    -------
-    PlaneSource
-        For the worker thread. It holds the array that the layer has now.
-
-    Raises
-    ------
-    LayerError
-        If the layer has no such plane.
-    """
-    array = _full_resolution(layer)
-    sizes = tuple(int(size) for size in array.shape[: layer.ndim])
-    fits = len(sizes) == len(plane.index) and all(
-        at is None or 0 <= at < size
-        for at, size in zip(plane.index, sizes, strict=True)
-    )
-    if not fits:
-        raise LayerError(
-            f"{layer.name!r} has the shape {sizes} and no plane {plane.index}; "
-            "choose the layer that the plane is of."
-        )
-    row, col = plane.axes
-    key = PlaneKey(layer.unique_id, plane)
-    return PlaneSource(key, array, bool(layer.rgb), (sizes[row], sizes[col]), stamp)
 
 
 def to_plane_px(

@@ -26,6 +26,7 @@ from napari_sam3.viewer.polarity import (
     set_polarity,
 )
 from napari_sam3.viewer.stacking import OWN_KEY, lying_on
+from napari_sam3.viewer.world_units import keep_in_world_units
 
 __all__ = [
     "POINTS_NAME",
@@ -50,7 +51,7 @@ _COLOURS = {POSITIVE: "#56b4e9", NEGATIVE: "#e69f00"}
 _SHAPE_COLOUR = "#f0e442"
 #: Sizes in parts of the image's longer side, and what they may be on the screen.
 _POINT_SIZE, _EDGE_WIDTH = 1 / 50, 1 / 250
-_SCREEN_SIZES = (5, 26)
+_SCREEN_SIZES = (5, 16)
 
 
 def create_points(viewer: ViewerModel, image: Image) -> Points:
@@ -61,7 +62,8 @@ def create_points(viewer: ViewerModel, image: Image) -> Points:
     viewer : napari.components.ViewerModel
         Of the image.
     image : napari.layers.Image
-        Whose axes, place and units the layer gets.
+        Whose axes and place the layer gets. Its units are the viewer's, whatever
+        comes: see `keep_in_world_units`.
 
     Returns
     -------
@@ -69,7 +71,7 @@ def create_points(viewer: ViewerModel, image: Image) -> Points:
         Empty; its feature ``polarity`` says positive or negative, and colours
         and symbols show it.
     """
-    return viewer.add_points(
+    layer = viewer.add_points(
         name=POINTS_NAME,
         features=empty_polarity(),
         feature_defaults={COLUMN: POSITIVE},
@@ -82,6 +84,8 @@ def create_points(viewer: ViewerModel, image: Image) -> Points:
         canvas_size_limits=_SCREEN_SIZES,
         **_like(image),
     )
+    keep_in_world_units(viewer, layer)
+    return layer
 
 
 def create_shapes(viewer: ViewerModel, image: Image) -> Shapes:
@@ -92,7 +96,7 @@ def create_shapes(viewer: ViewerModel, image: Image) -> Shapes:
     viewer : napari.components.ViewerModel
         Of the image.
     image : napari.layers.Image
-        Whose axes, place and units the layer gets.
+        Whose axes and place the layer gets, in the viewer's units.
 
     Returns
     -------
@@ -106,6 +110,7 @@ def create_shapes(viewer: ViewerModel, image: Image) -> Shapes:
         **_like(image),
     )
     layer.current_edge_width = _longer_side(viewer, image) * _EDGE_WIDTH
+    keep_in_world_units(viewer, layer)
     return layer
 
 
