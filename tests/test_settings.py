@@ -20,6 +20,9 @@ MANIFEST = Path(napari_sam3.__file__).parent / "napari.yaml"
 VALUES = {
     "device": "cpu",
     "cache_mb": 300,
+    "store_gb": 1.5,
+    "fetches_ahead": False,
+    "contrast": "percentiles",
     "max_hole_area": 12.5,
     "max_sprinkle_area": 3.0,
     "keep_clicked": True,
@@ -71,6 +74,7 @@ def test_whole_numbers_are_fine_where_parts_are(known):
         ("model", "no such model"),
         ("device", "toaster"),
         ("cache_mb", 0),
+        ("contrast", "loud"),
         ("max_hole_area", -1.0),
         ("max_sprinkle_area", float("nan")),
         ("keep_clicked", "yes"),

@@ -12,6 +12,7 @@ import pytest
 from napari_sam3.core.dialogue import Dialogue, Step
 from napari_sam3.core.errors import PromptError
 from napari_sam3.core.finish import Finish
+from napari_sam3.core.look import Look, Tint, ramp
 from napari_sam3.core.marks import BoxMark, PointMark
 from napari_sam3.core.record import ObjectRecord, Plane
 
@@ -27,6 +28,9 @@ RECORD = ObjectRecord(
     version="0.1",
     created="2026-01-31T12:00:00+00:00",
     alone=False,
+    look=Look((Tint((0, 4000), 0.5), Tint((1, 2), 1, ramp((255, 0, 255)))), True),
+    field=(0.0, 10.0, 500.0, 700.0),
+    whole=True,
 )
 
 
@@ -89,7 +93,9 @@ def test_what_could_not_be_used_is_refused(change, message):
         replace(RECORD, **change)
 
 
-@pytest.mark.parametrize("key", RECORD.to_json())
+@pytest.mark.parametrize(
+    "key", sorted(RECORD.to_json().keys() - {"look", "field", "whole"})
+)
 def test_every_entry_is_needed(key):
     data = RECORD.to_json()
     del data[key]
@@ -110,3 +116,31 @@ def test_a_finish_that_is_none_is_refused():
     data["finish"]["max_sprinkle_area"] = -1
     with pytest.raises(PromptError, match="max_sprinkle_area is -1"):
         ObjectRecord.from_json(data)
+
+
+def test_older_records_do_not_say_what_the_model_saw():
+    unknown = replace(RECORD, look=None)
+    assert "look" not in unknown.to_json()
+    assert ObjectRecord.from_json(unknown.to_json()) == unknown
+    assert ObjectRecord.from_json({**RECORD.to_json(), "look": None}) == unknown
+
+
+def test_a_look_that_is_none_is_refused():
+    data = RECORD.to_json()
+    data["look"]["channels"][0]["gamma"] = 0
+    with pytest.raises(PromptError, match=r"gamma is 0.0; give a positive number"):
+        ObjectRecord.from_json(data)
+
+
+@pytest.mark.parametrize("field", ["all", [1, 2, 3], [1, 2, 3, "4"], [1, 2, 3, None]])
+def test_a_field_of_view_has_four_numbers(field):
+    data = RECORD.to_json() | {"field": field}
+    with pytest.raises(PromptError, match="row0, col0, row1, col1"):
+        ObjectRecord.from_json(data)
+
+
+def test_what_did_not_matter_is_left_out_and_older_records_are_read():
+    plain = replace(RECORD, look=None, field=None, whole=False)
+    data = plain.to_json()
+    assert not {"look", "field", "whole"} & set(data)
+    assert ObjectRecord.from_json(data) == plain

@@ -17,8 +17,8 @@ from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.recent import Recent, Under
 from napari_sam3.viewer.engine import Engine, ModelChoice, shared_engine
 from napari_sam3.viewer.inference import Cancelled, News
-from napari_sam3.viewer.planes import PlaneKey, PlaneSource
 from napari_sam3.viewer.session import Session
+from napari_sam3.viewer.sources import Channel, PlaneKey, PlaneSource
 from tests.fakes import FakeTracker
 from tests.viewer.studio import SECONDS, forget_calls
 
@@ -34,7 +34,14 @@ def source(pixels=None, *, stamp=0, layer_id=None, index=(None, None)) -> PlaneS
     axes = [axis for axis, at in enumerate(index) if at is None]
     plane = Plane((axes[0], axes[1]), index)
     key = PlaneKey(layer_id or uuid4(), plane)
-    return PlaneSource(key, array, False, SHAPE, stamp)
+    return PlaneSource(key, (Channel((array,), plane),), stamp=stamp)
+
+
+def embedding(engine, tracker, plane, tell=silent):
+    """Encode a plane; return what answers about it depend on, and the embedding."""
+    engine.encode_ahead(tracker, plane, tell)
+    newest = engine.cache.keys()[-1] if len(engine.cache) else None
+    return engine.scene(tracker, plane, tell).key, engine.cache.get(newest)
 
 
 def test_models_are_loaded_once_and_the_last_two_stay():
@@ -96,7 +103,7 @@ def test_a_model_too_large_for_the_memory_makes_room_and_tries_again(fake):
         return fake
 
     engine = Engine(build=build)
-    engine.embedding(engine.tracker(ModelChoice("a"), silent), source(), silent)
+    embedding(engine, engine.tracker(ModelChoice("a"), silent), source())
     assert engine.tracker(ModelChoice("b"), silent) is fake
     assert tries == ["a", "b", "b"]
     assert len(engine.cache) == 0
@@ -106,8 +113,8 @@ def test_a_model_too_large_for_the_memory_makes_room_and_tries_again(fake):
 
 def test_a_plane_is_encoded_once_while_it_is_the_same(engine, fake):
     ours = source()
-    first = engine.embedding(fake, ours, silent)
-    assert engine.embedding(fake, ours, silent) == first
+    first = embedding(engine, fake, ours)
+    assert embedding(engine, fake, ours) == first
     assert fake.embed_calls == 1
 
 
@@ -117,10 +124,10 @@ def test_a_new_stamp_means_looking_again(engine, fake, lazy):
 
     def ask(pixels, stamp):
         array = da.from_array(pixels, chunks=10) if lazy else pixels
-        key, embedding = engine.embedding(
-            fake, source(array, stamp=stamp, layer_id=layer_id), silent
+        key, found = embedding(
+            engine, fake, source(array, stamp=stamp, layer_id=layer_id)
         )
-        return key, int(embedding.features[0, 0, 0])
+        return key, int(found.features[0, 0, 0])
 
     zeros, ones = np.zeros(SHAPE, np.uint8), np.full(SHAPE, 9, np.uint8)
     ones[0, 0] = 200
@@ -140,9 +147,9 @@ def test_other_models_and_planes_have_embeddings_of_their_own(engine, fake):
     stack = np.zeros((3, *SHAPE), np.uint8)
     layer_id = uuid4()
     planes = [source(stack, layer_id=layer_id, index=(z, None, None)) for z in range(3)]
-    keys = {engine.embedding(fake, plane, silent)[0] for plane in planes}
+    keys = {embedding(engine, fake, plane)[0] for plane in planes}
     other = FakeTracker(model_id="other")
-    keys.add(engine.embedding(other, planes[0], silent)[0])
+    keys.add(embedding(engine, other, planes[0])[0])
     assert len(keys) == len(engine.cache) == 4
 
 
@@ -151,32 +158,32 @@ def test_the_budget_evicts_what_was_not_used_for_longest(fake):
     engine = Engine(build=lambda model, **_: fake, budget=2 * one)
     planes = [source() for _ in range(3)]
     for number in (0, 1, 0, 2):
-        engine.embedding(fake, planes[number], silent)
+        embedding(engine, fake, planes[number])
     assert engine.cache.nbytes == 2 * one
     forget_calls(fake)
-    engine.embedding(fake, planes[0], silent)
+    embedding(engine, fake, planes[0])
     assert fake.embed_calls == 0
-    engine.embedding(fake, planes[1], silent)
+    embedding(engine, fake, planes[1])
     assert fake.embed_calls == 1
 
 
 def test_a_layer_that_goes_is_forgotten_and_others_are_not(engine, fake):
     mine, other = source(), source()
-    key, _ = engine.embedding(fake, mine, silent)
-    engine.embedding(fake, other, silent)
+    key, _ = embedding(engine, fake, mine)
+    embedding(engine, fake, other)
     engine.turns(key)[("a step",)] = Answer(0)
     engine.objects(key)["object"] = Answer(0)
     engine.forget_layer(mine.key.layer_id)
     (kept,) = engine.cache.keys()
-    assert kept.plane == other.key
-    engine.embedding(fake, other, silent)
+    assert kept[0].plane == other.key
+    embedding(engine, fake, other)
     assert len(engine.turns(key)) == len(engine.objects(key)) == 0
 
 
 def test_a_layer_that_goes_while_it_is_encoded_leaves_nothing(engine, fake):
     mine = source()
     fake.on_block = lambda done, total: engine.forget_layer(mine.key.layer_id)
-    engine.embedding(fake, mine, silent)
+    embedding(engine, fake, mine)
     assert len(engine.cache) == 0
 
 
@@ -201,8 +208,8 @@ def test_answers_are_forgotten_by_their_size(engine, monkeypatch):
 
 def test_full_memory_frees_embeddings_and_answers_but_those_in_use(engine, fake):
     mine, other = source(), source()
-    key, _ = engine.embedding(fake, mine, silent)
-    engine.embedding(fake, other, silent)
+    key, _ = embedding(engine, fake, mine)
+    embedding(engine, fake, other)
     told, tries = [], []
 
     def compute():
@@ -216,7 +223,8 @@ def test_full_memory_frees_embeddings_and_answers_but_those_in_use(engine, fake)
 
     assert engine.sparing(compute, fake, tell, key) == "answer"
     assert tries == [2, 1]
-    assert list(engine.cache.keys()) == [key]
+    ((scene, _patch),) = engine.cache.keys()
+    assert scene == key[0]
     assert told == ["memory was full: freed 0 MB, trying again…"]
 
 

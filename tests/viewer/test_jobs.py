@@ -111,7 +111,7 @@ def test_what_many_objects_get_is_what_each_gets_alone(engine, plane, fake):
     finish = Finish(max_hole_area=20, max_sprinkle_area=9)
     question = many(plane, [*marks, NOT_THERE], finish)
     reply = answer_many(engine, question, silent)
-    _, embedding = engine.embedding(fake, plane, silent)
+    (embedding,) = fake.embed([plane.read()])
     prompts = [opening(one, SHAPE) for one in question.dialogues]
     for ours, alone in zip(
         reply.objects, find_objects(fake, embedding, prompts, finish), strict=True

@@ -15,13 +15,8 @@ from wrapt import ObjectProxy
 from napari_sam3.core.errors import LayerError
 from napari_sam3.core.image import to_rgb
 from napari_sam3.core.journal import Plane
-from napari_sam3.viewer.planes import (
-    PlaneKey,
-    plane_source,
-    shown_plane,
-    to_data,
-    to_plane_px,
-)
+from napari_sam3.viewer.planes import shown_plane, to_data, to_plane_px
+from napari_sam3.viewer.sources import PlaneKey, plane_source
 
 
 class Lazy:
@@ -63,6 +58,10 @@ def test_the_slider_chooses_the_plane(viewer):
     assert shown_plane(viewer, image) == Plane((2, 3), (2, 3, None, None))
 
 
+def shown(image, pixels):
+    return to_rgb(pixels, contrast_limits=image.contrast_limits)
+
+
 @pytest.mark.parametrize(
     "order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (2, 1, 0), (1, 2, 0)]
 )
@@ -74,7 +73,7 @@ def test_transposed_views_are_read_as_they_are_shown(viewer, order):
     plane = shown_plane(viewer, image)
     assert plane.axes == order[1:]
     source = plane_source(image, plane, 0)
-    expected = to_rgb(np.transpose(data, order)[2])
+    expected = shown(image, np.transpose(data, order)[2])
     assert source.shape == expected.shape[:2]
     np.testing.assert_array_equal(source.read(), expected)
 
@@ -90,14 +89,16 @@ def test_colours_are_no_axis(viewer, channels, dtype):
     viewer.dims.set_current_step(0, 1)
     source = plane_source(image, shown_plane(viewer, image), 0)
     assert source.shape == (5, 4)
-    np.testing.assert_array_equal(source.read(), to_rgb(data[1].swapaxes(0, 1)))
+    expected = source.look.render([data[1].swapaxes(0, 1)])
+    np.testing.assert_array_equal(source.read(), expected)
 
 
 def test_few_columns_are_not_taken_for_colours(viewer):
     data = stack(2, 6, 3)
     image = viewer.add_image(data, rgb=False)
     source = plane_source(image, shown_plane(viewer, image), 0)
-    np.testing.assert_array_equal(source.read(), to_rgb(data[1][..., None]))
+    at = viewer.dims.current_step[0]
+    np.testing.assert_array_equal(source.read(), shown(image, data[at]))
 
 
 def test_of_pyramids_the_full_resolution_is_read(viewer):
@@ -106,7 +107,7 @@ def test_of_pyramids_the_full_resolution_is_read(viewer):
     assert image.multiscale
     source = plane_source(image, shown_plane(viewer, image), 0)
     assert source.shape == (64, 48)
-    np.testing.assert_array_equal(source.read(), to_rgb(data[1]))
+    np.testing.assert_array_equal(source.read(), shown(image, data[1]))
 
 
 def test_a_layer_with_fewer_axes_has_the_last_ones(viewer):
@@ -236,7 +237,7 @@ def test_nothing_is_read_before_it_is_asked_for(viewer):
     source = plane_source(image, shown_plane(viewer, image), 0)
     assert source.checksum() is None
     assert lazy.looks == 0
-    np.testing.assert_array_equal(source.read(), to_rgb(lazy.array[1]))
+    np.testing.assert_array_equal(source.read(), shown(image, lazy.array[1]))
     assert lazy.looks == 1
 
 
@@ -245,7 +246,7 @@ def test_dask_is_read_plane_by_plane(viewer):
     data = stack(3, 4, 5)
     image = viewer.add_image(dask.from_array(data, chunks=(1, 4, 5)))
     source = plane_source(image, shown_plane(viewer, image), 0)
-    np.testing.assert_array_equal(source.read(), to_rgb(data[1]))
+    np.testing.assert_array_equal(source.read(), shown(image, data[1]))
     assert source.checksum() is None
 
 
@@ -300,7 +301,7 @@ def test_proxies_are_the_same_layers(viewer):
     assert there is not image
     source = plane_source(there, shown_plane(proxy, there), 0)
     assert source.key == plane_source(image, shown_plane(viewer, image), 0).key
-    assert type(source.array) is np.ndarray
+    assert type(source.channels[0].levels[0]) is np.ndarray
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from napari.components import ViewerModel
 from psygnal.testing import assert_emitted_once
 
 from napari_sam3.core.errors import LayerError, StateError
+from napari_sam3.core.image import to_rgb
 from napari_sam3.core.marks import PointMark
 from napari_sam3.viewer.cleanup import Cleanup
 from napari_sam3.viewer.engine import Engine
@@ -244,3 +245,35 @@ def test_prompts_of_the_moment_are_left_alone(session):
     assert session.marks == (PointMark(60, 60),)
     np.testing.assert_array_equal(session.preview.mask, mask)
     assert session.accept() == 4
+
+
+def test_the_image_is_seen_as_it_was_when_the_object_was_made(session, models):
+    fake = models["nano"]
+    forget_calls(fake)
+    limits = session.image.contrast_limits
+    session.image.contrast_limits = (0, 100)
+    session.add_point((60, 80))
+    session.wait(SECONDS)
+    session.accept()
+    (before,) = {one.tobytes() for one in fake.images}
+    session.image.contrast_limits = (0, 10)
+    session.replay("wide")
+    # The other objects were made with the contrast that the image had at first.
+    first = to_rgb(session.image.data, contrast_limits=limits).tobytes()
+    seen = [one.tobytes() for one in models["wide"].images if one.shape[:2] == SHAPE]
+    assert set(seen) == {before, first}
+
+
+def test_the_field_of_view_and_the_whole_plane_are_remembered(session):
+    session.add_point((70, 20))
+    session.accept()
+    session.whole_plane = True
+    session.add_point((60, 80))
+    session.accept()
+    *_, windowed, whole = session._bench.results.journal().values()
+    assert windowed.field is not None
+    assert not windowed.whole
+    assert whole.whole
+    row0, col0, row1, col1 = windowed.field
+    assert 0 <= row0 < row1 <= 80
+    assert 0 <= col0 < col1 <= 100

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import dask.array as da
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -265,10 +264,6 @@ def test_many_objects_that_do_not_fit_are_refused_all_together(session, desk):
 
 def unwritable_labels(viewer: ViewerModel, kind: str):
     data = np.zeros(SHAPE, np.uint16)
-    if kind == "dask":
-        return viewer.add_labels(da.from_array(data, chunks=40), name="mine")
-    if kind == "multiscale":
-        return viewer.add_labels([data, data[::2, ::2]], multiscale=True, name="mine")
     if kind == "read-only":
         data.flags.writeable = False
     layer = viewer.add_labels(data, name="mine")
@@ -276,7 +271,7 @@ def unwritable_labels(viewer: ViewerModel, kind: str):
     return layer
 
 
-@pytest.mark.parametrize("kind", ["dask", "multiscale", "read-only", "locked"])
+@pytest.mark.parametrize("kind", ["read-only", "locked"])
 def test_labels_that_cannot_be_written_are_said_and_nothing_is_lost(
     session, desk, kind
 ):

@@ -12,10 +12,11 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_sam3.core.errors import LayerError, StateError
+from napari_sam3.core.image import to_rgb
 from napari_sam3.core.marks import PointMark
 from napari_sam3.viewer.engine import Engine
-from napari_sam3.viewer.planes import PlaneKey
 from napari_sam3.viewer.session import Session
+from napari_sam3.viewer.sources import PlaneKey
 from tests.fakes import FakeTracker
 from tests.viewer.studio import (
     SECONDS,
@@ -52,7 +53,7 @@ def in_stack(stack, engine, fake):
 def encoded(engine: Engine) -> list[PlaneKey]:
     """Return the planes whose embeddings are kept."""
     keys = engine.cache.keys()
-    return [key.plane for key in keys]
+    return [key[0].plane for key in keys]
 
 
 def showing(data, **how) -> ViewerModel:
@@ -358,9 +359,22 @@ def test_edits_in_place_are_noticed_with_the_next_click(session, fake):
     assert not mask_after(session)[:, 33:].any()
 
 
+def test_another_contrast_is_seen_with_the_next_click(session, fake):
+    session.add_point((20, 30))
+    session.wait(SECONDS)
+    session.image.contrast_limits = (3, 99)
+    session.wait(SECONDS)
+    assert fake.embed_calls == 0
+    session.add_point((22, 30))
+    session.wait(SECONDS)
+    (seen,) = fake.images
+    expected = to_rgb(session.image.data, contrast_limits=(3, 99))
+    np.testing.assert_array_equal(seen, expected)
+
+
 def test_redrawing_without_a_change_encodes_nothing(session, fake):
     session.image.refresh()
-    session.image.contrast_limits = (3, 99)
+    session.image.opacity = 0.5
     session.add_point((20, 30))
     session.wait(SECONDS)
     assert fake.embed_calls == 0

@@ -7,6 +7,7 @@ import json
 import pytest
 from qtpy.QtGui import QGuiApplication
 
+from napari_sam3.core.store import EmbeddingStore
 from napari_sam3.models.catalog import CATALOG
 from napari_sam3.viewer.settings import read_settings
 from napari_sam3.widgets.keys import KEYS
@@ -80,12 +81,14 @@ def test_a_user_who_cancels_gets_nothing(panel, object_1, notes, monkeypatch):
     for name in ("getSaveFileName", "getOpenFileName"):
         monkeypatch.setattr(f"{MODULE}.QFileDialog.{name}", lambda *_: ("", ""))
     monkeypatch.setattr(f"{MODULE}.QInputDialog.getInt", lambda *_: (1, False))
+    monkeypatch.setattr(f"{MODULE}.QInputDialog.getDouble", lambda *_: (1, False))
     monkeypatch.setattr(f"{MODULE}.ReplayDialog.ask", lambda *_: None)
     for text in (
         "Export prompts…",
         "Load prompts…",
         "Save labels and prompts…",
         "Embedding memory…",
+        "Embeddings on disk…",
         "Replay with another model…",
     ):
         run(panel, text)
@@ -108,6 +111,16 @@ def test_the_memory_is_set_and_remembered(panel, session, monkeypatch):
     run(panel, "Embedding memory…")
     assert session.cache_budget == 300 * 2**20
     assert read_settings().cache_mb == 300
+
+
+def test_the_disk_space_is_set_and_remembered(
+    panel, session, engine, tmp_path, monkeypatch
+):
+    engine.store = EmbeddingStore(tmp_path / "store")
+    monkeypatch.setattr(f"{MODULE}.QInputDialog.getDouble", lambda *_: (1.5, True))
+    run(panel, "Embeddings on disk…")
+    assert session.store_budget == engine.store.cap == 3 * 2**29
+    assert read_settings().store_gb == 1.5
 
 
 def test_a_replay_ends_with_its_report(qtbot, panel, session, object_1, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "MaskMark",
     "OutlineMark",
     "PointMark",
+    "bounds_of_marks",
     "mark_from_json",
     "mark_to_json",
 ]
@@ -164,6 +166,39 @@ class OutlineMark:
 
 
 Mark = PointMark | BoxMark | OutlineMark | MaskMark
+
+
+def bounds_of_marks(marks: Iterable[Mark]) -> tuple[int, int, int, int] | None:
+    """Return where marks say that an object is.
+
+    Parameters
+    ----------
+    marks : iterable of mark
+        Background clicks do not count.
+
+    Returns
+    -------
+    tuple of int or None
+        ``(row0, col0, row1, col1)`` around the others, half-open, in whole pixels;
+        None if there are no others.
+    """
+    corners: list[tuple[float, float]] = []
+    for mark in marks:
+        if isinstance(mark, PointMark):
+            corners += [(mark.row, mark.col)] if mark.positive else []
+        elif isinstance(mark, OutlineMark):
+            corners += mark.vertices
+        elif isinstance(mark, MaskMark):
+            row0, col0, row1, col1 = mark.bbox
+            corners += [(row0, col0), (row1 - 1, col1 - 1)]
+        else:
+            corners += [(mark.row0, mark.col0), (mark.row1 - 1, mark.col1 - 1)]
+    if not corners:
+        return None
+    low, high = np.min(corners, axis=0), np.max(corners, axis=0)
+    row0, col0 = np.floor(low + 0.5).astype(int).tolist()
+    row1, col1 = np.floor(high + 1.5).astype(int).tolist()
+    return row0, col0, row1, col1
 
 
 def mark_to_json(mark: Mark) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from typing import Any
 from napari_sam3.core.dialogue import Dialogue
 from napari_sam3.core.errors import ModelError, PromptError
 from napari_sam3.core.finish import Finish
+from napari_sam3.core.look import Look
 from napari_sam3.core.plain_json import entry
+from napari_sam3.core.prompt import Box
 
 __all__ = ["ObjectRecord", "Plane"]
 
@@ -104,6 +106,13 @@ class ObjectRecord:
     shape : tuple of int, optional
         (rows, columns) of the plane that the prompts were placed on; None if that
         is not known.
+    look : Look, optional
+        What the model saw of the image; None if that is not known.
+    field : tuple of float, optional
+        ``(row0, col0, row1, col1)`` of the plane: the part that the user saw, for
+        models that look at windows which follow it.
+    whole : bool
+        Whether the model saw the whole plane at once instead of windows.
 
     Raises
     ------
@@ -122,6 +131,9 @@ class ObjectRecord:
     created: str
     alone: bool = True
     shape: tuple[int, int] | None = None
+    look: Look | None = None
+    field: Box | None = None
+    whole: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what could not be read again."""
@@ -159,6 +171,9 @@ class ObjectRecord:
             "alone": self.alone,
             "shape": None if self.shape is None else list(self.shape),
             "finish": _finish_to_json(self.finish),
+            **({} if self.look is None else {"look": self.look.to_json()}),
+            **({} if self.field is None else {"field": list(self.field)}),
+            **({"whole": True} if self.whole else {}),
             **self.dialogue.to_json(),
         }
 
@@ -178,6 +193,9 @@ class ObjectRecord:
             created=entry(data, "created", str, owner),
             alone=entry(data, "alone", bool, owner),
             shape=_shape_from_json(data, owner),
+            look=_look_from_json(data),
+            field=_field_from_json(data),
+            whole="whole" in data and entry(data, "whole", bool, owner),
         )
 
 
@@ -191,6 +209,28 @@ def _shape_from_json(data: dict[str, Any], owner: str) -> tuple[int, int] | None
             f'"shape" is {shape!r}; give [rows, columns] of the plane, or null.'
         )
     return shape[0], shape[1]
+
+
+def _look_from_json(data: dict[str, Any]) -> Look | None:
+    """Read what the model saw; older files do not say it."""
+    look = data.get("look")
+    return None if look is None else Look.from_json(look)
+
+
+def _field_from_json(data: dict[str, Any]) -> Box | None:
+    """Read what the user saw; it is only there where it mattered."""
+    field = data.get("field")
+    if field is None:
+        return None
+    are_numbers = isinstance(field, list) and all(
+        type(one) in (int, float) and math.isfinite(one) for one in field
+    )
+    if not are_numbers or len(field) != 4:
+        raise PromptError(
+            f'"field" is {field!r}; give [row0, col0, row1, col1], or leave it out.'
+        )
+    row0, col0, row1, col1 = map(float, field)
+    return row0, col0, row1, col1
 
 
 _AREAS = ("max_hole_area", "max_sprinkle_area")

@@ -16,17 +16,18 @@ from psygnal import Signal
 from napari_sam3.core.dialogue import Dialogue, Step
 from napari_sam3.core.errors import Sam3Error, StateError
 from napari_sam3.core.journal import ObjectRecord, Plane
-from napari_sam3.core.marks import MaskMark
+from napari_sam3.core.marks import MaskMark, bounds_of_marks
 from napari_sam3.viewer.bench import Bench
 from napari_sam3.viewer.engine import Tell
 from napari_sam3.viewer.history import Draft
 from napari_sam3.viewer.inference import News
 from napari_sam3.viewer.label_grid import LabelGrid, label_grid
 from napari_sam3.viewer.label_search import find_in
-from napari_sam3.viewer.planes import PlaneKey
+from napari_sam3.viewer.lookup import Box
 from napari_sam3.viewer.replies import ManyReply, Reply
 from napari_sam3.viewer.results import Former
 from napari_sam3.viewer.scanning import scan_ids
+from napari_sam3.viewer.sources import PlaneKey
 from napari_sam3.viewer.status import Status
 
 __all__ = ["Accepting"]
@@ -140,7 +141,9 @@ class Accepting:
             Draft() if before.is_incomplete else before,
             place,
         )
-        work = partial(_locate, label_grid(labels, bench.image, key.plane), label)
+        near = None if record is None else bounds_of_marks(record.dialogue.marks)
+        grid = label_grid(labels, bench.image, key.plane)
+        work = partial(_locate, grid, label, near)
         then = partial(self._on_found, key, label, record, labels.unique_id, give_up)
         bench.asking.ask(work, then, is_request=False, otherwise=give_up)
 
@@ -196,6 +199,7 @@ class Accepting:
         self, plane: Plane, reply: Reply | ManyReply
     ) -> Callable[..., ObjectRecord]:
         """Return what makes records: all that the objects of a reply share is set."""
+        source = self._bench.outlook.answered
         return partial(
             ObjectRecord,
             plane=plane,
@@ -206,6 +210,9 @@ class Accepting:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             alone=isinstance(reply, Reply),
             shape=self._bench.shape,
+            look=None if source is None else source.look,
+            field=source.box if source is not None and reply.is_windowed else None,
+            whole=source is not None and source.whole,
         )
 
     def _on_found(
@@ -289,6 +296,9 @@ def _settled(steps: Sequence[Step], mask: MaskMark) -> Dialogue:
     return Dialogue((*earlier, Step((mask,))))
 
 
-def _locate(grid: LabelGrid, label: int, tell: Tell) -> Former | None:
-    tell(News("looking for the object…"))
-    return find_in(grid, label)
+def _locate(grid: LabelGrid, label: int, near: Box | None, tell: Tell) -> Former | None:
+    def report(done: int, total: int) -> None:
+        tell(News("looking for the object…", done, total))
+
+    report(0, 0)
+    return find_in(grid, label, near, report)

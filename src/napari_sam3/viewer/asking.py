@@ -24,6 +24,7 @@ class _Waiting(NamedTuple):
 
     then: Callable[[Any], None]
     otherwise: Callable[[], object] | None
+    meanwhile: Callable[[Any], object] | None
     is_request: bool
     is_aside: bool
 
@@ -89,6 +90,7 @@ class Asking:
         is_request: bool = True,
         is_aside: bool = False,
         otherwise: Callable[[], object] | None = None,
+        meanwhile: Callable[[Any], object] | None = None,
     ) -> int:
         """Compute something on the inference thread.
 
@@ -107,6 +109,9 @@ class Asking:
             Whether it runs on a thread of its own instead; see `Job`.
         otherwise : callable, optional
             Called instead of ``then`` if it fails or is cancelled.
+        meanwhile : callable, optional
+            Gets what is known so far; see `News`. Of requests only the newest one's is
+            called.
 
         Returns
         -------
@@ -115,13 +120,19 @@ class Asking:
         """
         self._error = None
         ticket = self._lane.submit(Job(work, context, is_request, is_aside))
-        self._waiting[ticket] = _Waiting(then, otherwise, is_request, is_aside)
+        self._waiting[ticket] = _Waiting(
+            then, otherwise, meanwhile, is_request, is_aside
+        )
         if is_request:
             self._newest_request = ticket
         if not self._status.busy:
             self.status = Status("waiting…", busy=True)
         self.started.emit()
         return ticket
+
+    def offer(self, work: Callable[[Tell], object]) -> None:
+        """Have something done while nothing else is to do; nobody waits for it."""
+        self._lane.offer(Job(work))
 
     def give_up(self, ticket: int) -> None:
         """Give up a job that runs aside, without a word; others go on."""
@@ -200,6 +211,11 @@ class Asking:
                 self._tell_progress()
             elif one is not None and (not one.is_request or self.is_asking):
                 self.status = _progress(message)
+            is_newest = one is not None and (
+                not one.is_request or ticket == self._newest_request
+            )
+            if one is not None and is_newest and one.meanwhile and message.interim:
+                one.meanwhile(message.interim)
             return True
         one = self._waiting.pop(ticket, None)
         if one is not None and (not one.is_request or ticket == self._newest_request):

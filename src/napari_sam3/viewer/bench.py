@@ -30,11 +30,13 @@ from napari_sam3.viewer.jobs import (
     says_where,
     single_objects,
 )
-from napari_sam3.viewer.planes import PlaneKey
+from napari_sam3.viewer.looks import Sight
+from napari_sam3.viewer.outlook import Outlook
 from napari_sam3.viewer.preview import Preview, PreviewLayer
 from napari_sam3.viewer.replies import ManyReply, Reply, in_words, preview_of
 from napari_sam3.viewer.results import Results, Written
 from napari_sam3.viewer.script import Script
+from napari_sam3.viewer.sources import PlaneKey, PlaneSource
 from napari_sam3.viewer.status import Status
 from napari_sam3.viewer.switching import ModelSwitch
 
@@ -88,6 +90,7 @@ class Bench:
         self.asking = Asking(engine)
         self.switch = ModelSwitch(engine, self.asking, fallback or choice, choice)
         self.follower = ImageFollower(viewer)
+        self.outlook = Outlook(viewer, self.follower, engine, self.asking)
         self.drafting = Drafting(viewer, self.follower)
         self.results = Results(viewer)
         self.follower.moved.connect(self._on_moved)
@@ -151,7 +154,8 @@ class Bench:
             return
         self.switch.begin()
         dialogues = self.dialogues()
-        plane = (source.key, self.choice, source.stamp)
+        source = self.outlook.framed(source, has_prompts=bool(dialogues))
+        plane = (source.key, self.choice, source.stamp, self.sight, self.whole)
         asked = (plane, self.mode, dialogues, finish)
         if asked == self._asked:
             return
@@ -161,22 +165,43 @@ class Bench:
             self._was_held = True  # until it is known who answers
             return
         self._asked = asked
-        then: Callable[[Any], None] = partial(self._on_reply, source.key)
+        then: Callable[[Any], None] = partial(self._on_reply, source)
+        meanwhile: Callable[[Any], None] | None = None
         if dialogues and self.mode == "one":
             question = Question(source, self.choice, dialogues[0], finish)
+            meanwhile = partial(self._on_interim, source.key)
             work: Callable[[Tell], Any] = partial(answer, self.engine, question)
         elif dialogues:
             many = ManyQuestion(source, self.choice, dialogues, finish)
             work = partial(answer_many, self.engine, many)
         elif plane == self._encoded:
             self.asking.supersede()
-            self._on_prepared(plane)
+            self._on_prepared(plane, source)
             return
         else:
             work = partial(prepare, self.engine, source, self.choice)
-            then = partial(self._on_prepared, plane)
+            then = partial(self._on_prepared, plane, source)
         # The stamp makes no other context: what is encoded is looked at again.
-        self.asking.ask(work, then, context=plane[:2])
+        self.asking.ask(work, then, context=plane[:2], meanwhile=meanwhile)
+
+    @property
+    def sight(self) -> Sight:
+        """How the model sees the image."""
+        return self.follower.sight
+
+    @sight.setter
+    def sight(self, sight: Sight) -> None:
+        self.follower.sight = sight
+
+    @property
+    def whole(self) -> bool:
+        """Whether the model sees the whole plane at once."""
+        return self.follower.whole
+
+    @whole.setter
+    def whole(self, whole: bool) -> None:
+        self.follower.whole = whole
+        self.refresh()
 
     @property
     def is_awaiting(self) -> bool:
@@ -205,11 +230,15 @@ class Bench:
     def show(self, reply: Reply | ManyReply | None) -> None:
         """Paint a reply into the preview's layer, or hide it."""
         self.reply = reply
+        self._paint(reply)
+
+    def _paint(self, reply: Reply | ManyReply | None) -> None:
         viewer = self._viewer()
         source = None if reply is None else self.follower.source()
         preview = (
             None if reply is None or source is None else preview_of(reply, source.shape)
         )
+        self.outlook.show(source, reply)
         if preview == self.preview:
             return
         self.preview = preview
@@ -291,6 +320,7 @@ class Bench:
         self.is_closed = True
         self.asking.close()
         self._layer.remove()
+        self.outlook.close()
         for part in (self.drafting, self.results, self.follower):
             part.close()
 
@@ -327,6 +357,7 @@ class Bench:
         if self._asked is not None and self._asked[0][0].layer_id == layer_id:
             self._asked = None
         self.engine.forget_layer(layer_id)
+        self.outlook.forget(layer_id)
         viewer = self._viewer()
         if viewer is not None and all(x.unique_id != layer_id for x in viewer.layers):
             self.drafting.forget(layer_id)
@@ -369,14 +400,25 @@ class Bench:
             self._was_held = False
         self.refresh()
 
-    def _on_prepared(self, plane: tuple[Any, ...], _: None = None) -> None:
+    def _on_prepared(
+        self, plane: tuple[Any, ...], source: PlaneSource, _: None = None
+    ) -> None:
         self._encoded = plane
+        self.outlook.fetch_ahead(source, self.choice)
         self.asking.status = Status("ready: click on an object")
 
-    def _on_reply(self, key: PlaneKey, reply: Reply | ManyReply) -> None:
-        if key != self.follower.key():
+    def _on_interim(self, key: PlaneKey, reply: Reply) -> None:
+        """Show a first answer; it cannot be accepted yet."""
+        if key == self.follower.key():
+            self._paint(reply)
+
+    def _on_reply(self, source: PlaneSource, reply: Reply | ManyReply) -> None:
+        if source.key != self.follower.key():
             return
+        self.outlook.answered = source
         self.show(reply)
-        self.asking.status = Status(in_words(reply, self.drafting.draft))
+        words = in_words(reply, self.drafting.draft)
+        self.asking.status = Status(words + self.outlook.in_words(source, reply))
         self.changed.emit()
         self.answered.emit()
+        self.outlook.fetch_ahead(source, self.choice)

@@ -20,8 +20,8 @@ from napari_sam3.core.journal import Plane
 from napari_sam3.core.marks import Mark, MaskMark, PointMark
 from napari_sam3.viewer.fitting import check_prompt_layer, fitting_layer
 from napari_sam3.viewer.follower import PLACE_EVENTS, ImageFollower, real
+from napari_sam3.viewer.geometry import goes_by_numbers
 from napari_sam3.viewer.history import Draft
-from napari_sam3.viewer.planes import PlaneKey
 from napari_sam3.viewer.polarity import polarity_of, set_polarity
 from napari_sam3.viewer.prompt_layers import (
     add_marks,
@@ -32,6 +32,7 @@ from napari_sam3.viewer.prompt_layers import (
     read_shapes,
     remove_marks,
 )
+from napari_sam3.viewer.sources import PlaneKey
 from napari_sam3.viewer.used import UsedMarks, without
 
 __all__ = ["Drafting"]
@@ -277,10 +278,19 @@ class Drafting:
         image = self._follower.image
         marks: list[Mark] = []
         if self._points is not None:
-            marks += read_points(self._points, image, plane)
+            marks += read_points(
+                self._points, image, plane, by_numbers=self._by_numbers
+            )
         if self._shapes is not None:
-            marks += read_shapes(self._shapes, image, plane)
+            marks += read_shapes(
+                self._shapes, image, plane, by_numbers=self._by_numbers
+            )
         return marks
+
+    @property
+    def _by_numbers(self) -> bool:
+        viewer = self._viewer()
+        return viewer is not None and goes_by_numbers(viewer)
 
     @property
     def _layers(self) -> tuple[Points | None, Shapes | None]:
@@ -296,12 +306,14 @@ class Drafting:
             self._home(mark)  # is there, before anything is added
         if marks:
             image = self._follower.image
-            add_marks(self._points, self._shapes, image, plane, marks)
+            by_numbers = self._by_numbers
+            add_marks(*self._layers, image, plane, marks, by_numbers=by_numbers)
 
     def _remove(self, marks: Sequence[Mark], plane: Plane) -> None:
         if marks:
             image = self._follower.image
-            remove_marks(self._points, self._shapes, image, plane, marks)
+            by_numbers = self._by_numbers
+            remove_marks(*self._layers, image, plane, marks, by_numbers=by_numbers)
 
     def _choose(self, old: Any, chosen: Any, kind: type[Points | Shapes]) -> None:
         """Take the user's choice; a layer that he leaves for none is not taken up."""

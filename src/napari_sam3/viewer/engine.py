@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, MutableMapping
+from dataclasses import replace
 from functools import cache, partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -13,9 +14,16 @@ from uuid import UUID
 from napari_sam3.core.dialogue import Step, Turn
 from napari_sam3.core.embeddings import EmbeddingCache
 from napari_sam3.core.errors import MemoryFullError
-from napari_sam3.core.prediction import Embedding
+from napari_sam3.core.look import Look
+from napari_sam3.core.patches import Patch
+from napari_sam3.core.picture import Picture
+from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.recent import Recent, Under
+from napari_sam3.core.scene import open_scene
+from napari_sam3.core.store import EmbeddingStore, shared_store
+from napari_sam3.core.stored import embed_stored
 from napari_sam3.core.tracker import Tracker
+from napari_sam3.core.zoom import Zoom
 from napari_sam3.models.build import build_tracker
 from napari_sam3.models.device import (
     free_memory,
@@ -31,7 +39,7 @@ from napari_sam3.viewer.inference import InferenceThread, News
 
 if TYPE_CHECKING:
     from napari_sam3.models.machine import Machine
-    from napari_sam3.viewer.planes import PlaneKey, PlaneSource
+    from napari_sam3.viewer.sources import PlaneKey, PlaneSource
 
 __all__ = ["Engine", "ModelChoice", "Tell", "shared_engine"]
 
@@ -46,20 +54,37 @@ _TURNS_BUDGET = 2**28
 #: clean-up and a further click need not ask for them again.
 _OBJECTS_BUDGET = 2**28
 
+#: Bytes of pixels that stay read, so that the next click nearby reads nothing.
+_TILES_BUDGET = 2**28
+
 _Value = TypeVar("_Value")
 
 
 class _PlaneVersion(NamedTuple):
-    """What an embedding is of, and by which model."""
+    """What is looked at, and by which model."""
 
     plane: PlaneKey
-    version: Hashable
+    version: tuple[Hashable, Look]
     fingerprint: str
 
 
-def _key(key: Hashable) -> _PlaneVersion:
-    assert isinstance(key, _PlaneVersion)
-    return key
+class KeyedScene(NamedTuple):
+    """A plane, ready to be asked about; see `Scene`.
+
+    Attributes
+    ----------
+    key : hashable
+        Of all that an answer depends on besides the prompts: the plane's pixels, how
+        they are seen, the model, and the field of view where it matters.
+    tracker : Tracker
+        Who is asked.
+    embedding : Embedding
+        What it is asked about.
+    """
+
+    key: Hashable
+    tracker: Tracker
+    embedding: Embedding
 
 
 class Engine:
@@ -79,9 +104,17 @@ class Engine:
         ``report`` and ``may_download``.
     budget : int, optional
         Bytes that embeddings may hold.
+    store : EmbeddingStore, optional
+        Keeps embeddings on disk.
+    fetches_ahead : bool, optional
+        Whether neighbouring planes are encoded while nothing else is to do.
 
     Attributes
     ----------
+    store : EmbeddingStore or None
+        That keeps embeddings on disk.
+    fetches_ahead : bool
+        Whether neighbouring planes are encoded while nothing else is to do.
     machines : dict of str to Machine
         How fast this machine is, by device, once that was measured.
     fingerprints : dict of str to str
@@ -96,9 +129,13 @@ class Engine:
         *,
         get_weights: Callable[..., object] = fetch_weights,
         budget: int = 2 * 2**30,
+        store: EmbeddingStore | None = None,
+        fetches_ahead: bool = False,
     ) -> None:
         self.thread = InferenceThread()
         self.cache = EmbeddingCache(budget)
+        self.store = store
+        self.fetches_ahead = fetches_ahead
         self.machines: dict[str, Machine] = {}
         self.fingerprints: dict[str, str] = {}
         self.seconds: dict[tuple[str, str], float] = {}
@@ -107,6 +144,7 @@ class Engine:
         self._trackers = Recent(_MODELS_KEPT)
         self._turns = Recent(_TURNS_BUDGET, lambda turn: turn.nbytes)
         self._objects = Recent(_OBJECTS_BUDGET, lambda one: one.logits.nbytes)
+        self._tiles = Recent(_TILES_BUDGET, lambda tile: tile.nbytes)
         self._versions: dict[PlaneKey, tuple[int, Hashable]] = {}
         self._losses: Counter[UUID] = Counter()
         self._lost: SimpleQueue[UUID] = SimpleQueue()
@@ -140,6 +178,16 @@ class Engine:
             self._trackers[choice] = tracker
         return tracker
 
+    def loaded(self, choice: ModelChoice) -> Tracker | None:
+        """Return a model if it is loaded. Runs on the thread."""
+        found: Tracker | None = self._trackers.get(choice)
+        return found
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more embedding fits without another one having to go."""
+        return self.cache.nbytes + self.cache.largest <= self.cache.budget
+
     def _load(self, choice: ModelChoice, tell: Tell) -> Tracker:
         tell(News(f"loading {choice.name}…"))
         load_torch_libraries()
@@ -163,43 +211,100 @@ class Engine:
         warm_up(tracker, report=lambda done, total: tell(News(warming, done, total)))
         return tracker
 
-    def embedding(
-        self, tracker: Tracker, source: PlaneSource, tell: Tell
-    ) -> tuple[Hashable, Embedding]:
-        """Return a plane's embedding, computed if it is not known or the data changed.
+    def scene(
+        self,
+        tracker: Tracker,
+        source: PlaneSource,
+        tell: Tell,
+        on_first: Callable[[list[Prediction]], object] | None = None,
+        *,
+        may_free: bool = True,
+    ) -> KeyedScene:
+        """Return a plane to ask about; what has to be encoded is, when it is asked.
 
         Runs on the thread.
 
-        Returns
-        -------
-        key : hashable
-            Of this plane's pixels and this model.
-        embedding : Embedding
-            Of the plane.
+        Parameters
+        ----------
+        tracker : Tracker
+            The model.
+        source : PlaneSource
+            The plane.
+        tell : callable
+            Takes `News`.
+        on_first : callable, optional
+            Called with the first answers, if a closer look follows.
+        may_free : bool, optional
+            Whether other embeddings make way if memory is full.
         """
         self._clear_up()
-        layer_id = source.key.layer_id
+        if source.before_read is None:
+            source = replace(source, before_read=lambda: tell(News("reading…")))
+        version = (self._version(source), source.look)
+        key = _PlaneVersion(source.key, version, tracker.fingerprint)
+        picture = source.picture(self._tiles, key)
+        scene = open_scene(
+            tracker,
+            picture,
+            partial(self._embedding, tracker, picture, key, tell, may_free),
+            field=source.box,
+            whole=source.whole,
+            on_first=on_first,
+        )
+        # A model that chooses its windows itself answers alike from anywhere.
+        is_framed = isinstance(scene.tracker, Zoom)
+        view = (source.box, source.whole) if is_framed else None
+        return KeyedScene((key, view), *scene)
+
+    def encode_ahead(
+        self,
+        tracker: Tracker,
+        source: PlaneSource,
+        tell: Tell,
+        *,
+        may_free: bool = True,
+    ) -> None:
+        """Encode what the next click on a plane will need. Runs on the thread."""
+        scene = self.scene(tracker, source, tell, may_free=may_free)
+        if isinstance(scene.tracker, Zoom):
+            scene.tracker.embed_first()
+
+    def _embedding(
+        self,
+        tracker: Tracker,
+        picture: Picture,
+        key: _PlaneVersion,
+        tell: Tell,
+        may_free: bool,
+        patch: Patch,
+    ) -> Embedding:
+        """Return a patch's embedding: known, from disk, or computed."""
+        layer_id = key.plane.layer_id
         losses = self._losses[layer_id]
-        key = _PlaneVersion(source.key, self._version(source), tracker.fingerprint)
-        embedding = self.cache.get(key)
-        if embedding is None:
-            tell(News("reading…"))
-            pixels = source.read()
+        place = (key, patch)
+        embedding = self.cache.get(place)
+        if embedding is not None:
+            return embedding
+        tell(News("reading…"))
+        pixels = patch.read(picture)
+        started: list[float] = []
 
-            def report(done: int, total: int) -> None:
-                tell(News("encoding…", done, total))
+        def report(done: int, total: int) -> None:
+            if not started:
+                started.append(time.perf_counter())
+            tell(News("encoding…", done, total))
 
-            report(0, 0)
-            start = time.perf_counter()
-            embedding = self.sparing(
-                lambda: tracker.embed([pixels], report=report)[0], tracker, tell
-            )
-            seconds = time.perf_counter() - start
+        compute = partial(embed_stored, tracker, pixels, self.store, report)
+        embedding = (
+            self.sparing(compute, tracker, tell, place) if may_free else compute()
+        )
+        if started:
+            seconds = time.perf_counter() - started[0]
             self.seconds[tracker.fingerprint, str(tracker.device)] = seconds
-            self.cache.put(key, embedding)
-            if self._losses[layer_id] != losses:  # meanwhile
-                self.cache.evict(lambda one: one == key)
-        return key, embedding
+        self.cache.put(place, embedding)
+        if self._losses[layer_id] != losses:  # meanwhile
+            self.cache.evict(lambda one: one == place)
+        return embedding
 
     def turns(self, key: Hashable) -> MutableMapping[tuple[Step, ...], Turn]:
         """Return the known answers for an embedding's key. For the thread."""
@@ -229,7 +334,7 @@ class Engine:
         tell : callable
             Takes `News`.
         key : hashable, optional
-            Of the embedding that it needs; the others go first.
+            Of the scene or the embedding that it needs; the others go first.
 
         Raises
         ------
@@ -263,7 +368,7 @@ class Engine:
         """Free what is known about a layer that went away or got other data."""
         self._losses[layer_id] += 1
         self._lost.put(layer_id)
-        self.cache.evict(lambda key: _key(key).plane.layer_id == layer_id)
+        self.cache.evict(lambda key: _plane(key).layer_id == layer_id)
 
     def _clear_up(self) -> None:
         """Forget answers about layers that are gone. Runs on the thread."""
@@ -273,11 +378,20 @@ class Engine:
         for plane in [plane for plane in self._versions if plane.layer_id in lost]:
             del self._versions[plane]
         for known in (self._turns, self._objects):
-            for key in [key for key in known if key[0].plane.layer_id in lost]:
+            for key in [key for key in known if _plane(key[0]).layer_id in lost]:
                 del known[key]
+        for key in [key for key in self._tiles if key[0][0].plane.layer_id in lost]:
+            del self._tiles[key]
 
     def _free(self, tracker: Tracker | ModelChoice, but: Hashable = None) -> int:
-        freed = self.cache.evict(lambda key: key != but)
+        needed = None
+        if but is not None:
+            # Of a large plane only the window that was looked at last.
+            own = [key for key in self.cache.keys() if _scene(key) == _scene(but)]  # noqa: SIM118
+            needed = own[-1] if own else None
+        freed = self.cache.evict(lambda key: key != needed)
+        freed += self._tiles.weight
+        self._tiles.clear()
         self._turns.clear()
         devices = [tracker.device]
         for choice in [c for c in self._trackers if self._trackers[c] is not tracker]:
@@ -302,7 +416,7 @@ class Engine:
         if known is not None and known[1] != version:
             self.cache.evict(
                 lambda key: (
-                    _key(key).plane == source.key and _key(key).version != version
+                    _plane(key) == source.key and _scene(key).version[0] != version
                 )
             )
         self._versions[source.key] = (source.stamp, version)
@@ -312,4 +426,15 @@ class Engine:
 @cache
 def shared_engine() -> Engine:
     """Return the one engine of this process, made when first asked for."""
-    return Engine()
+    return Engine(store=shared_store(), fetches_ahead=True)
+
+
+def _scene(key: Any) -> _PlaneVersion:
+    """Return the first part of the keys of embeddings and scenes."""
+    first = key[0]
+    assert isinstance(first, _PlaneVersion)
+    return first
+
+
+def _plane(key: Hashable) -> PlaneKey:
+    return _scene(key).plane

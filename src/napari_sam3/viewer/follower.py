@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
-import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from psygnal import Signal
 
 from napari_sam3.core.errors import LayerError
-from napari_sam3.viewer.planes import PlaneKey, PlaneSource, plane_source, shown_plane
+from napari_sam3.core.journal import Plane
+from napari_sam3.core.look import Look
+from napari_sam3.viewer.looks import Sight, channel_planes, look_of
+from napari_sam3.viewer.planes import shown_plane
+from napari_sam3.viewer.sources import (
+    PlaneKey,
+    PlaneSource,
+    is_in_memory,
+    plane_source,
+)
 
 __all__ = ["PLACE_EVENTS", "ImageFollower", "check_listed", "real"]
 
 PLACE_EVENTS = ("scale", "translate", "rotate", "shear", "affine", "units")
-_DIMS_EVENTS = ("current_step", "ndisplay", "order")
+_DIMS_EVENTS = ("current_step", "ndisplay", "order", "units")
 
 #: States of data, of all layers: no number is used twice.
 _STAMPS = count()
@@ -52,6 +61,10 @@ class ImageFollower:
     ----------
     moved : Signal
         The image, its data, its place, or the plane that is shown changed.
+    sight : Sight
+        How the model sees the image.
+    whole : bool
+        Whether it sees the whole plane at once, instead of windows of it.
     lost : Signal
         An image left the viewer, or got other data, or nobody follows it any more:
         its ``unique_id``.
@@ -64,6 +77,9 @@ class ImageFollower:
         self._viewer = weakref.ref(viewer)
         self._image: Image | None = None
         self._stamp = next(_STAMPS)
+        self.sight = Sight()
+        self.whole = False
+        self._others: list[Image] = []
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         for name in _DIMS_EVENTS:
@@ -121,12 +137,46 @@ class ImageFollower:
         if viewer is None or self._image is None:
             raise LayerError("There is no image; open one, or drop a file here.")
         plane = shown_plane(viewer, self._image)
-        return plane_source(self._image, plane, self._stamp)
+        return self.source_of(plane)
+
+    def source_of(
+        self, plane: Plane, look: Look | None = None, image: Image | None = None
+    ) -> PlaneSource:
+        """Return any plane of the image.
+
+        Parameters
+        ----------
+        plane : Plane
+            Of its data.
+        image : napari.layers.Image, optional
+            Another one of the viewer's images.
+        look : Look, optional
+            How it is seen; by default as `sight` says. One for another number of
+            channels than there are is left aside.
+
+        Raises
+        ------
+        LayerError
+            If there is no image, no such plane, or a channel is gone.
+        """
+        viewer, image = self._viewer(), image or self._image
+        if viewer is None or image is None:
+            raise LayerError("There is no image; open one, or drop a file here.")
+        channels = channel_planes(viewer, image, plane, self.sight)
+        self._watch([layer for layer, _ in channels if layer is not image])
+        now = look_of(channels, self.sight)
+        if look is None or len(look.tints) != len(now.tints):
+            look = now
+        source = plane_source(image, plane, self._stamp, channels=channels, look=look)
+        return replace(source, whole=self.whole)
 
     def key(self) -> PlaneKey | None:
         """Return the key of the shown plane, None if there is none."""
+        viewer = self._viewer()
+        if viewer is None or self._image is None:
+            return None
         try:
-            return self.source().key
+            return PlaneKey(self._image.unique_id, shown_plane(viewer, self._image))
         except LayerError:
             return None
 
@@ -157,7 +207,20 @@ class ImageFollower:
         seen = [layer for layer in images if layer.visible]
         return (seen or images or [None])[0]
 
+    def _watch(self, others: list[Image]) -> None:
+        """Notice when the data of other channels changes."""
+        if others == self._others:
+            return
+        for layer in self._others:
+            layer.events.data.disconnect(self._on_other)
+            layer.events.set_data.disconnect(self._on_drawn)
+        self._others = others
+        for layer in others:
+            layer.events.data.connect(self._on_other)
+            layer.events.set_data.connect(self._on_drawn)
+
     def _release(self) -> None:
+        self._watch([])
         layer, self._image = self._image, None
         if layer is None:
             return
@@ -184,11 +247,15 @@ class ImageFollower:
             self.lost.emit(self._image.unique_id)
         self.moved.emit()
 
+    def _on_other(self, event: Any = None) -> None:
+        self._stamp = next(_STAMPS)
+        self.moved.emit()
+
     def _on_drawn(self, event: Any = None) -> None:
         # Editing an array in place is silent, but to be seen it must be drawn
         # anew. The engine then looks whether the pixels are still the same; lazy
         # arrays would have to be read for that, so they count as unchanged.
-        if self._image is not None and isinstance(self._image.data, np.ndarray):
+        if self._image is not None and is_in_memory(self._image.data):
             self._stamp = next(_STAMPS)
 
     def _on_moved(self, event: Any = None) -> None:

@@ -13,8 +13,8 @@ from napari_sam3.core.dialogue import Dialogue
 from napari_sam3.core.marks import MaskMark
 
 if TYPE_CHECKING:
-    from napari_sam3.viewer.planes import PlaneKey
     from napari_sam3.viewer.results import Written
+    from napari_sam3.viewer.sources import PlaneKey
 
 __all__ = ["Change", "Draft", "History"]
 

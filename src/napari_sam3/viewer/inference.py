@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import threading
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 
@@ -45,6 +46,8 @@ class Lane:
         self._asides: dict[int, Job] = {}
         self._outbox: SimpleQueue[tuple[int, News | Outcome]] = SimpleQueue()
         self._open = 0
+        #: Of the job that was offered last. Not the job: it holds arrays.
+        self._offered: threading.Event | None = None
         self._closed = False
 
     @property
@@ -93,6 +96,20 @@ class Lane:
             self._thread.wake(self)
         return entry[0]
 
+    def offer(self, job: Job) -> None:
+        """Hand in a job for when nothing else is to do; see `Job`.
+
+        It takes the place of an earlier one. Nothing comes of it but what it leaves
+        in caches: no news, no outcome, and nobody waits for it.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            if self._offered is not None:
+                self._offered.set()
+            self._offered = job.cancelled
+        self._thread.rest_with(job)
+
     def drop_request(self) -> None:
         """Give up the request that runs or waits; other jobs go on."""
         with self._lock:
@@ -116,6 +133,9 @@ class Lane:
         for ticket in tuple(self._asides):
             self.drop_aside(ticket)
         with self._lock:
+            if self._offered is not None:
+                self._offered.set()
+                self._offered = None
             self._drop_waiting()
             for ticket, _ in self._queue:
                 self._put(ticket, Outcome(ticket, was_cancelled=True))
@@ -219,7 +239,8 @@ class InferenceThread:
 
     def __init__(self) -> None:
         self.beside = Beside()
-        self._ready: SimpleQueue[Lane | None] = SimpleQueue()
+        self._ready: SimpleQueue[Lane | Job | None] = SimpleQueue()
+        self._resting: Job | None = None
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._lane: Lane | None = None
@@ -229,8 +250,17 @@ class InferenceThread:
         return Lane(self)
 
     def wake(self, lane: Lane) -> None:
-        """Tell that a lane has a job."""
+        """Tell that a lane has a job; one for idle times makes way."""
+        self._put(lane)
+
+    def rest_with(self, job: Job) -> None:
+        """Run a job as soon as nothing else is to do, until something is."""
+        self._put(job)
+
+    def _put(self, item: Lane | Job) -> None:
         with self._lock:
+            if self._resting is not None:
+                self._resting.cancelled.set()
             if self._thread is None:
                 # A daemon, or a script without a window would never end.
                 self._thread = threading.Thread(
@@ -238,7 +268,7 @@ class InferenceThread:
                 )
                 self._thread.start()
                 atexit.register(self.stop)
-        self._ready.put(lane)
+        self._ready.put(item)
 
     def stop(self) -> None:
         """Cancel what runs and end the thread. Idempotent."""
@@ -246,6 +276,8 @@ class InferenceThread:
         with self._lock:
             thread, self._thread = self._thread, None
             lane = self._lane
+            if self._resting is not None:
+                self._resting.cancelled.set()
         if thread is None:
             return
         atexit.unregister(self.stop)
@@ -255,9 +287,28 @@ class InferenceThread:
         thread.join(_FAREWELL_SECONDS)
 
     def _work(self) -> None:
-        while (lane := self._ready.get()) is not None:
-            self._lane = lane
-            # One job per wake-up: lanes take turns.
-            lane.run_next()
-            self._lane = None
-            del lane
+        while (item := self._ready.get()) is not None:
+            if isinstance(item, Job):
+                self._rest(item)
+            else:
+                self._lane = item
+                # One job per wake-up: lanes take turns.
+                item.run_next()
+                self._lane = None
+            del item
+
+    def _rest(self, job: Job) -> None:
+        """Run a job for idle times, unless something else waits already."""
+
+        def tell(news: News) -> None:
+            if job.cancelled.is_set() or not self._ready.empty():
+                raise Cancelled
+
+        with self._lock:
+            self._resting = job
+        # What goes wrong unasked goes wrong again when it is asked for, and is told.
+        with suppress(Cancelled, Exception):
+            tell(News("resting"))
+            job.work(tell)
+        with self._lock:
+            self._resting = None

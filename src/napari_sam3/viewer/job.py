@@ -30,17 +30,23 @@ class News:
     gives_way : bool
         Whether the job ends here if a newer request waits: what it did so far is
         kept, what it would do next may not be wanted any more.
+    interim : object, optional
+        What is known so far, to be shown until the outcome is there.
     """
 
     text: str
     done: int = 0
     total: int = 0
     gives_way: bool = False
+    interim: Any = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """Something to compute on the inference thread.
+
+    A job that was offered (`Lane.offer`) is done only while nothing else is to do, in
+    any lane, and given up as soon as something is.
 
     Parameters
     ----------

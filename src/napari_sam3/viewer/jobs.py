@@ -19,10 +19,11 @@ from napari_sam3.core.marks import Mark, MaskMark, PointMark
 from napari_sam3.core.painting import FoundObject, find_objects, paint_labels
 from napari_sam3.core.prediction import Prediction
 from napari_sam3.core.prompt import Prompt
+from napari_sam3.core.tracker import Tracker, WindowTracker
 from napari_sam3.viewer.engine import Engine, ModelChoice, Tell
 from napari_sam3.viewer.inference import News
-from napari_sam3.viewer.planes import PlaneSource
 from napari_sam3.viewer.replies import ManyReply, Reply
+from napari_sam3.viewer.sources import PlaneSource
 
 __all__ = [
     "ManyQuestion",
@@ -101,7 +102,7 @@ def prepare(
     """Load the model, and encode a plane before it is asked about."""
     tracker = engine.tracker(choice, tell)
     if source is not None:
-        engine.embedding(tracker, source, tell)
+        engine.encode_ahead(tracker, source, tell)
 
 
 def answer(engine: Engine, question: Question, tell: Tell) -> Reply:
@@ -122,26 +123,38 @@ def answer(engine: Engine, question: Question, tell: Tell) -> Reply:
         The mask.
     """
     tracker = engine.tracker(question.choice, tell)
-    key, embedding = engine.embedding(tracker, question.source, tell)
-    tell(News("predicting…"))
     start = time.perf_counter()
+
+    steps = {"to come": 0}
+
+    def report(done: int, total: int) -> None:
+        steps["to come"] = total - done
+
+    def on_first(found: list[Prediction]) -> None:
+        if steps["to come"] > 1:  # it is about an earlier click
+            return
+        best = max(found, key=lambda one: one.score).trimmed()
+        first = Turn((best,), 0, False, None)
+        reply = _reply(first, best.mask(), tracker, start)
+        tell(News("looking more closely…", interim=reply))
+
+    scene = engine.scene(tracker, question.source, tell, on_first)
+    tell(News("predicting…"))
+    start = time.perf_counter()  # on_first sees it, too
     turn: Turn = engine.sparing(
-        lambda: respond(tracker, embedding, question.dialogue, engine.turns(key)),
+        lambda: respond(
+            scene.tracker,
+            scene.embedding,
+            question.dialogue,
+            engine.turns(scene.key),
+            report,
+        ),
         tracker,
         tell,
-        key,
+        scene.key,
     )
-    mask = _finished(turn, question.finish, embedding.image_shape)
-    return Reply(
-        mask=mask,
-        bbox=turn.prediction.bbox,
-        scores=tuple(candidate.score for candidate in turn.candidates),
-        shown=turn.shown,
-        kept=turn.kept,
-        model=tracker.model_id,
-        fingerprint=tracker.fingerprint,
-        seconds=time.perf_counter() - start,
-    )
+    mask = _finished(turn, question.finish, scene.embedding.image_shape)
+    return _reply(turn, mask, tracker, start)
 
 
 def answer_many(engine: Engine, question: ManyQuestion, tell: Tell) -> ManyReply:
@@ -162,10 +175,10 @@ def answer_many(engine: Engine, question: ManyQuestion, tell: Tell) -> ManyReply
         One mask per dialogue.
     """
     tracker = engine.tracker(question.choice, tell)
-    key, embedding = engine.embedding(tracker, question.source, tell)
+    scene = engine.scene(tracker, question.source, tell)
     start = time.perf_counter()
-    shape = embedding.image_shape
-    known = engine.objects(key)
+    shape = scene.embedding.image_shape
+    known = engine.objects(scene.key)
     prompts = _inside({d: opening(d, shape) for d in question.dialogues}, shape)
     answers = {d: known[d] for d in prompts if d in known}
     missing = [d for d in prompts if d not in answers]
@@ -173,9 +186,11 @@ def answer_many(engine: Engine, question: ManyQuestion, tell: Tell) -> ManyReply
     for first in range(0, len(missing), _CHUNK):
         part = missing[first : first + _CHUNK]
         asked = [prompts[d] for d in part]
-        predict = partial(tracker.predict, embedding, asked, multimask=False)
+        predict = partial(
+            scene.tracker.predict, scene.embedding, asked, multimask=False
+        )
         for dialogue, (one,) in zip(
-            part, engine.sparing(predict, tracker, tell, key), strict=True
+            part, engine.sparing(predict, tracker, tell, scene.key), strict=True
         ):
             known[dialogue] = answers[dialogue] = _lean(one)
         tell(News("predicting…", len(answers), len(prompts), gives_way=True))
@@ -196,6 +211,7 @@ def answer_many(engine: Engine, question: ManyQuestion, tell: Tell) -> ManyReply
         fingerprint=tracker.fingerprint,
         seconds=time.perf_counter() - start,
         outside=sum(d not in prompts for d in question.dialogues),
+        is_windowed=not isinstance(tracker, WindowTracker),
     )
 
 
@@ -227,25 +243,46 @@ def answer_record(
         The new mask.
     """
     tracker = engine.tracker(choice, tell)
-    key, embedding = engine.embedding(tracker, source, tell)
+    scene = engine.scene(tracker, source, tell)
     tell(News("replaying…"))
-    shape = embedding.image_shape
+    shape = scene.embedding.image_shape
     if not record.alone:
         prompt = opening(record.dialogue, shape)
         return engine.sparing(
-            lambda: find_objects(tracker, embedding, [prompt], record.finish)[0],
+            lambda: find_objects(
+                scene.tracker, scene.embedding, [prompt], record.finish
+            )[0],
             tracker,
             tell,
-            key,
+            scene.key,
         )
     turn = engine.sparing(
-        lambda: respond(tracker, embedding, record.dialogue, engine.turns(key)),
+        lambda: respond(
+            scene.tracker, scene.embedding, record.dialogue, engine.turns(scene.key)
+        ),
         tracker,
         tell,
-        key,
+        scene.key,
     )
     mask = _finished(turn, record.finish, shape)
     return FoundObject(mask, turn.prediction.bbox, turn.prediction.score)
+
+
+def _reply(
+    turn: Turn, mask: NDArray[np.bool_], tracker: Tracker, start: float
+) -> Reply:
+    return Reply(
+        mask=mask,
+        bbox=turn.prediction.bbox,
+        scores=tuple(candidate.score for candidate in turn.candidates),
+        shown=turn.shown,
+        kept=turn.kept,
+        model=tracker.model_id,
+        fingerprint=tracker.fingerprint,
+        seconds=time.perf_counter() - start,
+        seen=turn.prediction.seen,
+        is_windowed=not isinstance(tracker, WindowTracker),
+    )
 
 
 def _inside(

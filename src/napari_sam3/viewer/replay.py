@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from napari.layers import Image, Labels
@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from napari_sam3.core.errors import LayerError, PromptError, StateError
 from napari_sam3.core.journal import ObjectRecord, agreement
+from napari_sam3.core.marks import bounds_of_marks
 from napari_sam3.core.painting import FoundObject
 from napari_sam3.viewer.bench import Bench
 from napari_sam3.viewer.engine import Engine, ModelChoice, Tell
@@ -19,7 +20,7 @@ from napari_sam3.viewer.jobs import answer_record
 from napari_sam3.viewer.label_grid import LabelGrid, label_grid
 from napari_sam3.viewer.label_search import find_in
 from napari_sam3.viewer.labels import Overlap, create_labels, write_object
-from napari_sam3.viewer.planes import PlaneSource, plane_source
+from napari_sam3.viewer.sources import PlaneSource
 from napari_sam3.viewer.status import Status
 
 __all__ = ["Replay", "ReplayedObject", "Report"]
@@ -187,7 +188,8 @@ class Replay:
                 "it again."
             )
         try:
-            source = plane_source(image, record.plane, bench.follower.stamp)
+            source = bench.follower.source_of(record.plane, record.look, image)
+            source = replace(source, box=record.field, whole=record.whole)
             if record.shape not in (None, source.shape):
                 return f"made on an image of {record.shape}, not {source.shape}, pixels"
             labels = self._labels
@@ -252,5 +254,6 @@ def _answer(
         new = answer_record(engine, choice, record, source, tell)
     except PromptError as error:
         return str(error)
-    old = None if grid is None else find_in(grid, record.label)
+    near = bounds_of_marks(record.dialogue.marks)
+    old = None if grid is None else find_in(grid, record.label, near)
     return _Answer(new, None if old is None else FoundObject(*old, record.score))

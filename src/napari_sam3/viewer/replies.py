@@ -14,6 +14,9 @@ from napari_sam3.viewer.preview import Preview
 
 __all__ = ["ManyReply", "Reply", "in_words", "preview_of"]
 
+#: From so many seconds on, times are told in seconds.
+_LONG = 2.0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reply:
@@ -35,6 +38,10 @@ class Reply:
         Who answered.
     seconds : float
         From the start of the prediction to the cleaned mask.
+    seen : tuple of int, optional
+        ``(row0, col0, row1, col1)`` of the part of the plane that the model saw.
+    is_windowed : bool
+        Whether it looks at planes through windows that it encodes as a whole.
     """
 
     mask: NDArray[np.bool_]
@@ -45,6 +52,8 @@ class Reply:
     model: str
     fingerprint: str
     seconds: float
+    seen: tuple[int, int, int, int] | None = None
+    is_windowed: bool = False
 
     @property
     def score(self) -> float:
@@ -71,6 +80,8 @@ class ManyReply:
         It took.
     outside : int
         How many of the objects were asked for beside the image: they have no pixel.
+    is_windowed : bool
+        Whether the model looks at planes through windows that it encodes as a whole.
     """
 
     objects: tuple[FoundObject, ...]
@@ -80,6 +91,7 @@ class ManyReply:
     fingerprint: str
     seconds: float
     outside: int = 0
+    is_windowed: bool = False
 
 
 def preview_of(reply: Reply | ManyReply, shape: tuple[int, int]) -> Preview:
@@ -109,6 +121,8 @@ def preview_of(reply: Reply | ManyReply, shape: tuple[int, int]) -> Preview:
 def in_words(reply: Reply | ManyReply, draft: Draft) -> str:
     """Say what came of a draft, for the status line."""
     took = f"{1000 * reply.seconds:.0f} ms"
+    if reply.seconds >= _LONG:
+        took = f"{reply.seconds:.1f} s"
     if isinstance(reply, ManyReply):
         inside = len(reply.objects) - reply.outside
         beside = f" · {reply.outside} outside the image" if reply.outside else ""

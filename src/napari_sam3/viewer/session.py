@@ -21,6 +21,7 @@ from napari_sam3.viewer.prompting import Prompting
 from napari_sam3.viewer.records import write_records
 from napari_sam3.viewer.replay import Replay, Report
 from napari_sam3.viewer.saving import save
+from napari_sam3.viewer.scanning import scan_ids
 from napari_sam3.viewer.status import Status
 
 __all__ = ["Session"]
@@ -133,6 +134,7 @@ class Session(Prompting):
             As in `accept`.
         """
         self._bench.ask()  # again, if it was cancelled or failed
+        scan_ids(self._bench.asking, self._bench.results)
         self.wait()
         return self._accepting.accept()
 

@@ -11,6 +11,7 @@ from typing import Any
 from napari_sam3.core.errors import StateError
 from napari_sam3.models.catalog import CATALOG, DEFAULT_MODEL
 from napari_sam3.viewer.labels import Overlap
+from napari_sam3.viewer.looks import CONTRASTS
 
 __all__ = ["DEVICES", "Settings", "missing_model", "read_settings", "save_setting"]
 
@@ -22,6 +23,9 @@ _CATEGORIES = {
     "model": "model",
     "device": "model",
     "cache_mb": "model",
+    "store_gb": "model",
+    "fetches_ahead": "model",
+    "contrast": "view",
     "max_hole_area": "cleanup",
     "max_sprinkle_area": "cleanup",
     "keep_clicked": "cleanup",
@@ -41,6 +45,12 @@ class Settings:
         One of `DEVICES`.
     cache_mb : int
         Megabytes (2**20 bytes) that embeddings may hold.
+    store_gb : float
+        Gigabytes (2**30 bytes) that embeddings may take on disk; 0 keeps none.
+    fetches_ahead : bool
+        Whether neighbouring planes are encoded while nothing else is to do.
+    contrast : str
+        One of `CONTRASTS`; see `Sight`.
     max_hole_area, max_sprinkle_area : float
         In pixels; see `Cleanup`.
     keep_clicked : bool
@@ -52,6 +62,9 @@ class Settings:
     model: str = DEFAULT_MODEL
     device: str = "auto"
     cache_mb: int = 2048
+    store_gb: float = 10.0
+    fetches_ahead: bool = True
+    contrast: str = CONTRASTS[0]
     max_hole_area: float = 256.0
     max_sprinkle_area: float = 0.0
     keep_clicked: bool = False
@@ -134,6 +147,9 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "model": _is_model,
     "device": lambda value: value in DEVICES,
     "cache_mb": lambda value: _is_area(value) and value >= 1,
+    "store_gb": _is_area,
+    "fetches_ahead": lambda value: isinstance(value, bool),
+    "contrast": lambda value: value in CONTRASTS,
     "max_hole_area": _is_area,
     "max_sprinkle_area": _is_area,
     "keep_clicked": lambda value: isinstance(value, bool),

@@ -9,7 +9,7 @@ from uuid import UUID
 from napari.layers import Points, Shapes
 
 from napari_sam3.core.marks import Mark, PointMark
-from napari_sam3.viewer.planes import PlaneKey
+from napari_sam3.viewer.sources import PlaneKey
 
 __all__ = ["UsedMarks", "without"]
 

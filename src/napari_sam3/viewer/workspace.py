@@ -9,7 +9,6 @@ from napari.layers import Image, Labels, Points, Shapes
 
 from napari_sam3.core.errors import StateError
 from napari_sam3.core.marks import Mark
-from napari_sam3.viewer.bench import Bench
 from napari_sam3.viewer.cleanup import Cleanup
 from napari_sam3.viewer.engine import ModelChoice
 from napari_sam3.viewer.follower import real
@@ -19,6 +18,7 @@ from napari_sam3.viewer.offers import ModelOffer, ask_for_speed, model_offers
 from napari_sam3.viewer.polarity import polarity_of, set_polarity
 from napari_sam3.viewer.preview import Preview
 from napari_sam3.viewer.scanning import scan_ids
+from napari_sam3.viewer.seeing import Seeing
 from napari_sam3.viewer.status import Status
 from napari_sam3.viewer.switching import ModelProblem
 
@@ -30,7 +30,7 @@ __all__ = ["MODES", "Workspace"]
 MODES = ("one", "many")
 
 
-class Workspace:
+class Workspace(Seeing):
     """The state of a session: everything that can be looked up and set.
 
     Parameters
@@ -38,9 +38,6 @@ class Workspace:
     bench : Bench
         Which does the work.
     """
-
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
 
     # What it works on
 
@@ -231,6 +228,37 @@ class Workspace:
     @cache_budget.setter
     def cache_budget(self, budget: int) -> None:
         self._bench.engine.cache.budget = budget
+
+    @property
+    def store_budget(self) -> int | None:
+        """Bytes that embeddings may take on disk, of all programs; 0 keeps none.
+
+        None if this session's engine has no store.
+        """
+        store = self._bench.engine.store
+        return None if store is None else store.cap
+
+    @store_budget.setter
+    def store_budget(self, budget: int | None) -> None:
+        store = self._bench.engine.store
+        if store is None or budget is None:
+            raise StateError(
+                "Nothing is kept on disk by this session's engine; give it a store: "
+                "Engine(store=EmbeddingStore())."
+            )
+        store.cap = budget
+
+    @property
+    def fetches_ahead(self) -> bool:
+        """Whether neighbouring planes are encoded while you do nothing.
+
+        It holds for all sessions of the process.
+        """
+        return self._bench.engine.fetches_ahead
+
+    @fetches_ahead.setter
+    def fetches_ahead(self, value: bool) -> None:
+        self._bench.engine.fetches_ahead = bool(value)
 
     # What there is
 

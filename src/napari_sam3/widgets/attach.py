@@ -86,6 +86,9 @@ def _open(viewer: ViewerModel, model: str | None, device: str | None) -> _Desk:
     session = Session(viewer, choice=begin.choice, fallback=begin.fallback)
     if not _DESKS:  # one budget for all, which may have been changed since
         session.cache_budget = settings.cache_mb * 2**20
+        if session.store_budget is not None:
+            session.store_budget = round(settings.store_gb * 2**30)
+        session.fetches_ahead = settings.fetches_ahead
     session.cleanup = Cleanup(
         max_hole_area=settings.max_hole_area,
         max_sprinkle_area=settings.max_sprinkle_area,
@@ -93,6 +96,8 @@ def _open(viewer: ViewerModel, model: str | None, device: str | None) -> _Desk:
     )
     if session.overlap != settings.overlap:
         session.overlap = settings.overlap
+    if session.contrast != settings.contrast:
+        session.contrast = settings.contrast
     desk = _DESKS[id(viewer)] = _Desk(session)
     forget = partial(_forget, id(viewer))
     session.closed.connect(forget)

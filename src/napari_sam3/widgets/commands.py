@@ -5,12 +5,11 @@ The first lines of the docstrings are the words in the list of keys.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from napari_sam3.core.errors import StateError
 from napari_sam3.viewer.follower import real
+from napari_sam3.viewer.label_search import label_at
 from napari_sam3.viewer.session import Session
 from napari_sam3.widgets.attach import attach
 from napari_sam3.widgets.telling import told
@@ -123,8 +122,7 @@ def _object_under_mouse(session: Session) -> int:
     labels = session.labels
     if labels is None:
         return 0
-    value: Any = labels.get_value(session.viewer.cursor.position, world=True)
-    return int(value) if isinstance(value, int | np.integer) else 0
+    return label_at(labels, session.viewer.cursor.position)
 
 
 def _selected_object(session: Session) -> int:

@@ -16,7 +16,7 @@ from napari_sam3.widgets.text_dialog import show_text
 __all__ = ["MoreMenu"]
 
 _PROMPTS = "Prompts (*.json)"
-_MEGABYTE = 2**20
+_MEGABYTE, _GIGABYTE = 2**20, 2**30
 
 
 class MoreMenu(QPushButton):  # type: ignore[misc]
@@ -65,6 +65,11 @@ class MoreMenu(QPushButton):  # type: ignore[misc]
                 "Embedding memory…",
                 "How much memory encoded images may take; going back is immediate then",
                 self.ask_for_budget,
+            ),
+            (
+                "Embeddings on disk…",
+                "How much disk space encoded images may take, so that they are kept",
+                self.ask_for_store,
             ),
             ("Keys", "All keys that work while the panel is open", self.show_keys),
         )
@@ -136,6 +141,22 @@ class MoreMenu(QPushButton):  # type: ignore[misc]
             with told():
                 self._session.cache_budget = megabytes * _MEGABYTE
                 save_setting("cache_mb", megabytes)
+
+    def ask_for_store(self) -> None:
+        """Ask how much disk space embeddings may take."""
+        gigabytes, is_ok = QInputDialog.getDouble(
+            self,
+            "Embeddings on disk",
+            "Gigabytes for encoded images; 0 keeps none:",
+            (self._session.store_budget or 0) / _GIGABYTE,
+            0,
+            2**20,
+            1,
+        )
+        if is_ok:
+            with told():
+                self._session.store_budget = round(gigabytes * _GIGABYTE)
+                save_setting("store_gb", gigabytes)
 
     def show_keys(self) -> None:
         """List the keys."""

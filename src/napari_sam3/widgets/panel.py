@@ -17,6 +17,7 @@ from napari_sam3.widgets.attach import attach
 from napari_sam3.widgets.candidate_box import CandidateBox
 from napari_sam3.widgets.cleanup_box import CleanupBox
 from napari_sam3.widgets.keys import Keys, keys_of
+from napari_sam3.widgets.look_box import LookBox
 from napari_sam3.widgets.model_box import ModelBox
 from napari_sam3.widgets.more_menu import MoreMenu
 from napari_sam3.widgets.parts import column, heading
@@ -97,6 +98,7 @@ class Panel(QWidget):  # type: ignore[misc]
     def _make_boxes(self) -> None:
         session, keys = self.session, self._keys
         self.model = ModelBox(session)
+        self.look = LookBox(session)
         self.prompts = PromptBox(session, keys)
         self.candidates = CandidateBox(session, keys)
         self.status = StatusLine(session)
@@ -105,6 +107,7 @@ class Panel(QWidget):  # type: ignore[misc]
         self.more = MoreMenu(session)
         self._boxes = (
             self.model,
+            self.look,
             self.prompts,
             self.candidates,
             self.result,
@@ -113,6 +116,7 @@ class Panel(QWidget):  # type: ignore[misc]
         content = QWidget()
         layout = column(
             self.model,
+            self.look,
             heading("Prompts"),
             self.prompts,
             heading("Mask"),
