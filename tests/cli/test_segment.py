@@ -89,7 +89,6 @@ def test_json_names_the_objects_and_where_time_went(sam3, cells_png, tmp_path):
         "read image",
         "import torch",
         "load model",
-        "embed",
         "predict",
         "write",
         "together",
@@ -198,8 +197,33 @@ def test_a_terminal_sees_how_much_of_the_image_was_looked_at(
     monkeypatch.setattr(
         "napari_sam3.cli.report.Progress.say", lambda self, text: told.append(text)
     )
-    done = sam3("segment", cells_png, "--point", "70,60", "-o", tmp_path / "a.tif")
+    asked = ("--point", "70,60", "--whole-plane")
+    done = sam3("segment", cells_png, *asked, "-o", tmp_path / "a.tif")
     assert done.code == 0
     shares = [text for text in told if text.startswith("looking at the image: ")]
     assert len(shares) > 5
     assert shares[-1] == "looking at the image: 100%"
+
+
+def test_a_second_run_encodes_nothing(sam3, cells_png, tmp_path, monkeypatch):
+    """The store is shared by all programs."""
+    from napari_sam3.core.store import shared_store
+    from napari_sam3.models.nano.tracker import NanoTracker
+
+    monkeypatch.setenv("NAPARI_SAM3_CACHE", str(tmp_path / "store"))
+    shared_store.cache_clear()
+    calls = []
+    embed = NanoTracker.embed
+
+    def counted(self, images, **options):
+        calls.append(len(images))
+        return embed(self, images, **options)
+
+    monkeypatch.setattr(NanoTracker, "embed", counted)
+    asked = ("segment", cells_png, "--point", "30,40", "--whole-plane", "-o")
+    for name in ("a.tif", "b.tif"):
+        assert sam3(*asked, tmp_path / name).code == 0
+    shared_store.cache_clear()
+    assert calls == [1]
+    first, second = (tifffile.imread(tmp_path / name) for name in ("a.tif", "b.tif"))
+    np.testing.assert_array_equal(first, second)

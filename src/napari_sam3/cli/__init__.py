@@ -1,4 +1,4 @@
-"""The command line: ``napari-sam3 segment | demo | models``.
+"""The command line: ``napari-sam3 segment | demo | models | embed | store``.
 
 Start-up stays quick: this package loads no numpy, torch or napari before a
 command needs it.

@@ -17,6 +17,7 @@ from napari_sam3.core.finish import Finish
 
 if TYPE_CHECKING:
     from napari_sam3.core.painting import FoundObject
+    from napari_sam3.core.prediction import Embedding
     from napari_sam3.core.prompt import Prompt
     from napari_sam3.core.tracker import Tracker
 
@@ -88,6 +89,8 @@ class Job:
         As for `build_tracker`.
     finish : Finish
         Threshold and clean-up.
+    whole : bool
+        Whether the model sees the whole image at once instead of windows.
     """
 
     image: Path
@@ -98,6 +101,7 @@ class Job:
     model: str = "nano"
     device: str = "auto"
     finish: Finish = field(default_factory=Finish)
+    whole: bool = False
 
     def run(self, prompts: Mapping[str, Prompt], watch: Stopwatch) -> Outcome:
         """Do all of it.
@@ -179,18 +183,33 @@ class Job:
         watch: Stopwatch,
         progress: Progress,
     ) -> list[FoundObject]:
+        from napari_sam3.core.embeddings import EmbeddingCache
         from napari_sam3.core.painting import find_objects
+        from napari_sam3.core.patches import Patch
+        from napari_sam3.core.picture import ArrayPicture
+        from napari_sam3.core.scene import open_scene
+        from napari_sam3.core.store import shared_store
+        from napari_sam3.core.stored import embed_stored
 
-        progress.say("looking at the image")
-        with watch.stage("embed"):
-            (embedding,) = tracker.embed(
-                [rgb], report=progress.share("looking at the image")
-            )
+        picture = ArrayPicture(rgb)
+        share = progress.share("looking at the image")
+
+        known = EmbeddingCache()
+
+        def embed(patch: Patch) -> Embedding:
+            embedding = known.get(patch)
+            if embedding is None:
+                pixels = patch.read(picture)
+                embedding = embed_stored(tracker, pixels, shared_store(), share)
+                known.put(patch, embedding)
+            return embedding
+
+        scene = open_scene(tracker, picture, embed, whole=self.whole)
         progress.say(f"segmenting {len(prompts)} objects")
         with watch.stage("predict"):
             return find_objects(
-                tracker,
-                embedding,
+                scene.tracker,
+                scene.embedding,
                 list(prompts.values()),
                 self.finish,
                 report=lambda done, total: progress.say(f"object {done} of {total}"),

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +16,10 @@ from napari_sam3.cli.arguments import (
     limits,
     path_ending,
 )
+from napari_sam3.cli.commands import EXIT_CODES, add_command, add_model, lazily
+from napari_sam3.cli.store_parser import add_embed, add_store
 
 __all__ = ["build_parser"]
-
-_EXIT_CODES = """
-exit codes:
-  0    done
-  1    something could not be done: a file, an image, a model
-  2    wrong usage, or prompts that do not fit the image
-  130  interrupted with Ctrl-C
-"""
 
 _MAIN_EXAMPLES = """
 examples:
@@ -85,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="napari-sam3",
         description="Click on a cell, get its mask: segmentation of microscopy images.",
-        epilog=_MAIN_EXAMPLES + _EXIT_CODES,
+        epilog=_MAIN_EXAMPLES + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -98,16 +89,18 @@ def build_parser() -> argparse.ArgumentParser:
     _add_segment(commands)
     _add_demo(commands)
     _add_models(commands)
+    add_embed(commands)
+    add_store(commands)
     return parser
 
 
 def _add_segment(commands: Any) -> None:
-    parser = _add_command(
+    parser = add_command(
         commands,
         "segment",
         "segment objects of an image",
         "Segment the objects of an image that you click on or box.",
-        _SEGMENT_EXAMPLES + _EXIT_CODES,
+        _SEGMENT_EXAMPLES + EXIT_CODES,
     )
     parser.add_argument(
         "image", type=Path, metavar="IMAGE", help="a TIFF, PNG or JPEG file"
@@ -116,7 +109,7 @@ def _add_segment(commands: Any) -> None:
     _add_reading(parser)
     _add_cleaning(parser)
     _add_output(parser)
-    parser.set_defaults(objects=[], command=_lazily("napari_sam3.cli.segment"))
+    parser.set_defaults(objects=[], command=lazily("napari_sam3.cli.segment"))
 
 
 def _add_prompts(parser: argparse.ArgumentParser) -> None:
@@ -155,11 +148,17 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
         help="values that become black and white (default: as they are if 8-bit, "
         "else the darkest and brightest 0.1 %% of the pixels)",
     )
+    reading.add_argument(
+        "--whole-plane",
+        action="store_true",
+        help="have the model see all of the image at once instead of windows around "
+        "the objects",
+    )
 
 
 def _add_cleaning(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("model and clean-up")
-    _add_model(model)
+    add_model(model)
     model.add_argument(
         "--max-hole-area",
         type=area,
@@ -199,14 +198,14 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_demo(commands: Any) -> None:
-    parser = _add_command(
+    parser = add_command(
         commands,
         "demo",
         "segment a microscopy image that ships with the package",
         "Segment cells of a microscopy image that ships with the package, with given "
         "clicks and boxes; write a label image and a picture; open napari if it is "
         "installed and there is a display.",
-        "\nexample:\n  napari-sam3 demo --no-window -o demo\n" + _EXIT_CODES,
+        "\nexample:\n  napari-sam3 demo --no-window -o demo\n" + EXIT_CODES,
     )
     parser.add_argument(
         "-o",
@@ -217,39 +216,39 @@ def _add_demo(commands: Any) -> None:
         help="where to write (default: ./napari-sam3-demo)",
     )
     parser.add_argument("--no-window", action="store_true", help="do not open napari")
-    _add_model(parser)
-    parser.set_defaults(command=_lazily("napari_sam3.cli.demo"))
+    add_model(parser)
+    parser.set_defaults(command=lazily("napari_sam3.cli.demo"))
 
 
 def _add_models(commands: Any) -> None:
-    parser = _add_command(
+    parser = add_command(
         commands,
         "models",
         "list, download and check the models",
         "List the models: size, licence, where they come from, and where they are.",
-        _MODELS_EXAMPLES + _EXIT_CODES,
+        _MODELS_EXAMPLES + EXIT_CODES,
     )
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
-    parser.set_defaults(command=_lazily("napari_sam3.cli.models"))
+    parser.set_defaults(command=lazily("napari_sam3.cli.models"))
     actions = parser.add_subparsers(title="more", metavar="[ACTION]", dest="action")
-    download = _add_command(
+    download = add_command(
         actions,
         "download",
         "download a model's weights",
         "Download a model's weights into Hugging Face's cache. Started again, it goes "
         "on where it stopped. HF_ENDPOINT sets a mirror, HF_HOME another folder.",
-        "\nexample:\n  napari-sam3 models download sam3\n" + _EXIT_CODES,
+        "\nexample:\n  napari-sam3 models download sam3\n" + EXIT_CODES,
     )
     download.add_argument("model", metavar="ID", help="one of `napari-sam3 models`")
-    download.set_defaults(command=_lazily("napari_sam3.cli.models", "run_download"))
-    doctor = _add_command(
+    download.set_defaults(command=lazily("napari_sam3.cli.models", "run_download"))
+    doctor = add_command(
         actions,
         "doctor",
         "say what a weights file is, and whether it is whole",
         "Say what a weights file is, whether it is whole, what is missing, and about "
         "how fast it would be on this machine. Without a file: this machine, and all "
         "models that are on it.",
-        "\nexample:\n  napari-sam3 models doctor model.safetensors\n" + _EXIT_CODES,
+        "\nexample:\n  napari-sam3 models doctor model.safetensors\n" + EXIT_CODES,
     )
     doctor.add_argument(
         "model",
@@ -263,35 +262,4 @@ def _add_models(commands: Any) -> None:
         default=argparse.SUPPRESS,  # or it would undo ``models --json doctor``
         help="print it as JSON",
     )
-    doctor.set_defaults(command=_lazily("napari_sam3.cli.models", "run_doctor"))
-
-
-def _add_model(parser: Any) -> None:
-    parser.add_argument(
-        "--model",
-        default="nano",
-        help="one of `napari-sam3 models`, or a weights file (default: nano)",
-    )
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)"
-    )
-
-
-def _add_command(commands: Any, name: str, short: str, long: str, end: str) -> Any:
-    return commands.add_parser(
-        name,
-        help=short,
-        description=textwrap.fill(long, 79),
-        epilog=end,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-
-def _lazily(module: str, function: str = "run") -> Callable[[argparse.Namespace], None]:
-    """Return a module's function, imported when it is called."""
-
-    def command(options: argparse.Namespace) -> None:
-        getattr(import_module(module), function)(options)
-
-    return command
+    doctor.set_defaults(command=lazily("napari_sam3.cli.models", "run_doctor"))

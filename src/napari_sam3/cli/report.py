@@ -93,6 +93,10 @@ class Progress:
 
     def __exit__(self, *exception: object) -> None:
         """Clear the line, so that an error or the results stand alone."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Clear the line, so that something else can be printed there."""
         if self._width:
             self._stream.write(f"\r{'':<{self._width}}\r")
             self._stream.flush()

@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> None:
         overlay=options.overlay,
         plane=options.plane,
         contrast=options.contrast,
+        whole=options.whole_plane,
         model=options.model,
         device=options.device,
         finish=Finish(
