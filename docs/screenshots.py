@@ -169,7 +169,7 @@ class Photographer:
         """Save a picture of the panel with everything unfolded and numbered."""
         from docs.pictures import numbered
 
-        sections = (self.panel.prompts.layers, self.panel.cleanup)
+        sections = (self.panel.look, self.panel.prompts.layers, self.panel.cleanup)
         for section in sections:
             section.header.setChecked(True)
         width, height = _WINDOW
@@ -177,6 +177,7 @@ class Photographer:
         self.settle()
         parts = (
             self.panel.model,
+            self.panel.look,
             self.panel.prompts.one,
             self.panel.prompts.tools["object"],
             self.panel.prompts.layers,

@@ -14,8 +14,9 @@ from napari.layers import Layer
 from PIL import Image
 
 import napari_sam3
-from docs import screenshots
+from docs import looks, screenshots, windows
 from napari_sam3 import Session, attach
+from napari_sam3.core.store import EmbeddingStore
 from napari_sam3.models.catalog import CATALOG
 from napari_sam3.samples import open_nuclei
 from napari_sam3.viewer.engine import Engine
@@ -45,9 +46,12 @@ WITH_EXAMPLES = [name for name in PAGES if blocks(name)]
 
 
 @pytest.fixture
-def engine(plugin_settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+def engine(
+    plugin_settings, tmp_path_factory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Engine]:
     """Have the examples' sessions end with them, and remember nothing."""
-    engine = Engine()
+    store = EmbeddingStore(tmp_path_factory.mktemp("embeddings"))
+    engine = Engine(store=store)
     monkeypatch.setattr("napari_sam3.viewer.session.shared_engine", lambda: engine)
     yield engine
     engine.thread.stop()
@@ -168,7 +172,7 @@ def test_links_of_the_readme_lead_somewhere():
     assert all(target.startswith("https://") for target in targets)
 
 
-@pytest.mark.parametrize("name", screenshots.NAMES)
+@pytest.mark.parametrize("name", [*screenshots.NAMES, *looks.NAMES, *windows.NAMES])
 def test_screenshots_are_shown_and_small(name: str):
     path = ROOT / "docs/images" / name
     assert path.stat().st_size < _MAX_PICTURE_BYTES
