@@ -105,7 +105,7 @@ class Studio:
         self.clear()
         image = self.session.image
         if image is not None:
-            self.engine.forget_layer(image.unique_id)
+            self.engine.scenes.forget_layer(image.unique_id)
 
     def clear(self) -> None:
         """Take the prompts away, and wait until nothing is left to do."""

@@ -39,9 +39,9 @@ def source(pixels=None, *, stamp=0, layer_id=None, index=(None, None)) -> PlaneS
 
 def embedding(engine, tracker, plane, tell=silent):
     """Encode a plane; return what answers about it depend on, and the embedding."""
-    engine.encode_ahead(tracker, plane, tell)
+    engine.scenes.encode_ahead(tracker, plane, tell)
     newest = engine.cache.keys()[-1] if len(engine.cache) else None
-    return engine.scene(tracker, plane, tell).key, engine.cache.get(newest)
+    return engine.scenes.open(tracker, plane, tell).key, engine.cache.get(newest)
 
 
 def test_models_are_loaded_once_and_the_last_two_stay():
@@ -171,18 +171,18 @@ def test_a_layer_that_goes_is_forgotten_and_others_are_not(engine, fake):
     mine, other = source(), source()
     key, _ = embedding(engine, fake, mine)
     embedding(engine, fake, other)
-    engine.turns(key)[("a step",)] = Answer(0)
-    engine.objects(key)["object"] = Answer(0)
-    engine.forget_layer(mine.key.layer_id)
+    engine.scenes.turns(key)[("a step",)] = Answer(0)
+    engine.scenes.objects(key)["object"] = Answer(0)
+    engine.scenes.forget_layer(mine.key.layer_id)
     (kept,) = engine.cache.keys()
     assert kept[0].plane == other.key
     embedding(engine, fake, other)
-    assert len(engine.turns(key)) == len(engine.objects(key)) == 0
+    assert len(engine.scenes.turns(key)) == len(engine.scenes.objects(key)) == 0
 
 
 def test_a_layer_that_goes_while_it_is_encoded_leaves_nothing(engine, fake):
     mine = source()
-    fake.on_block = lambda done, total: engine.forget_layer(mine.key.layer_id)
+    fake.on_block = lambda done, total: engine.scenes.forget_layer(mine.key.layer_id)
     embedding(engine, fake, mine)
     assert len(engine.cache) == 0
 
@@ -196,9 +196,9 @@ class Answer:
 
 
 def test_answers_are_forgotten_by_their_size(engine, monkeypatch):
-    monkeypatch.setattr("napari_sam3.viewer.engine._TURNS_BUDGET", 100)
+    monkeypatch.setattr("napari_sam3.viewer.scenes._TURNS_BUDGET", 100)
     engine = Engine(build=None)
-    turns = engine.turns("plane")
+    turns = engine.scenes.turns("plane")
     for number in range(5):
         turns[number] = Answer(40)
     assert list(turns) == [3, 4]

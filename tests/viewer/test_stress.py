@@ -296,8 +296,8 @@ class Watch:
 @pytest.fixture
 def slow_engine(fake: FakeTracker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     # Little is remembered, so that remembering without end would be seen.
-    monkeypatch.setattr("napari_sam3.viewer.engine._TURNS_BUDGET", 2**21)
-    monkeypatch.setattr("napari_sam3.viewer.engine._OBJECTS_BUDGET", 2**17)
+    monkeypatch.setattr("napari_sam3.viewer.scenes._TURNS_BUDGET", 2**21)
+    monkeypatch.setattr("napari_sam3.viewer.scenes._OBJECTS_BUDGET", 2**17)
     rng, never = np.random.default_rng(0), threading.Event()
     fake.on_predict = lambda prompts: never.wait(rng.choice([0, 0.001, 0.005]))
     fake.on_block = lambda done, total: never.wait(rng.choice([0, 0.001]))

@@ -356,7 +356,7 @@ class Bench:
     def _on_lost(self, layer_id: UUID) -> None:
         if self._asked is not None and self._asked[0][0].layer_id == layer_id:
             self._asked = None
-        self.engine.forget_layer(layer_id)
+        self.engine.scenes.forget_layer(layer_id)
         self.outlook.forget(layer_id)
         viewer = self._viewer()
         if viewer is not None and all(x.unique_id != layer_id for x in viewer.layers):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Cancelled", "Job", "News", "Outcome"]
+__all__ = ["Cancelled", "Job", "News", "Outcome", "Tell"]
 
 
 class Cancelled(BaseException):
@@ -91,3 +91,7 @@ class Outcome:
     value: Any = None
     error: Exception | None = None
     was_cancelled: bool = False
+
+
+#: Takes what a job says about itself, and ends it when nobody wants it any more.
+Tell = Callable[[News], None]

@@ -102,7 +102,7 @@ def prepare(
     """Load the model, and encode a plane before it is asked about."""
     tracker = engine.tracker(choice, tell)
     if source is not None:
-        engine.encode_ahead(tracker, source, tell)
+        engine.scenes.encode_ahead(tracker, source, tell)
 
 
 def answer(engine: Engine, question: Question, tell: Tell) -> Reply:
@@ -138,7 +138,7 @@ def answer(engine: Engine, question: Question, tell: Tell) -> Reply:
         reply = _reply(first, best.mask(), tracker, start)
         tell(News("looking more closely…", interim=reply))
 
-    scene = engine.scene(tracker, question.source, tell, on_first)
+    scene = engine.scenes.open(tracker, question.source, tell, on_first)
     tell(News("predicting…"))
     start = time.perf_counter()  # on_first sees it, too
     turn: Turn = engine.sparing(
@@ -146,7 +146,7 @@ def answer(engine: Engine, question: Question, tell: Tell) -> Reply:
             scene.tracker,
             scene.embedding,
             question.dialogue,
-            engine.turns(scene.key),
+            engine.scenes.turns(scene.key),
             report,
         ),
         tracker,
@@ -175,10 +175,10 @@ def answer_many(engine: Engine, question: ManyQuestion, tell: Tell) -> ManyReply
         One mask per dialogue.
     """
     tracker = engine.tracker(question.choice, tell)
-    scene = engine.scene(tracker, question.source, tell)
+    scene = engine.scenes.open(tracker, question.source, tell)
     start = time.perf_counter()
     shape = scene.embedding.image_shape
-    known = engine.objects(scene.key)
+    known = engine.scenes.objects(scene.key)
     prompts = _inside({d: opening(d, shape) for d in question.dialogues}, shape)
     answers = {d: known[d] for d in prompts if d in known}
     missing = [d for d in prompts if d not in answers]
@@ -243,7 +243,7 @@ def answer_record(
         The new mask.
     """
     tracker = engine.tracker(choice, tell)
-    scene = engine.scene(tracker, source, tell)
+    scene = engine.scenes.open(tracker, source, tell)
     tell(News("replaying…"))
     shape = scene.embedding.image_shape
     if not record.alone:
@@ -258,7 +258,10 @@ def answer_record(
         )
     turn = engine.sparing(
         lambda: respond(
-            scene.tracker, scene.embedding, record.dialogue, engine.turns(scene.key)
+            scene.tracker,
+            scene.embedding,
+            record.dialogue,
+            engine.scenes.turns(scene.key),
         ),
         tracker,
         tell,

@@ -106,11 +106,11 @@ def fetch_ahead(
 
     for one in (source, *neighbours(source), *beside(source)):
         go_on()
-        if not engine.has_room:
+        if not engine.scenes.has_room:
             return
         # A large part may take seconds to read, and a click would wait for it.
         there = replace(one, before_read=go_on)
-        engine.encode_ahead(tracker, there, tell, may_free=False)
+        engine.scenes.encode_ahead(tracker, there, tell, may_free=False)
 
 
 def _stepped(plane: Plane, axis: int, step: int) -> Plane:
