@@ -33,7 +33,7 @@ _SECONDS = 60.0
 _SETTLING = 0.5
 _MENU_BAR, _MENU_CROP = 20, (880, 360)
 #: What the panel needs more when everything is unfolded; else it scrolls.
-_UNFOLDED = 50
+_UNFOLDED = 190
 
 #: The tutorial's clicks, as (row, col) of the sample "Nuclei".
 FIRST, NEIGHBOUR = (160, 340), (120, 334)

@@ -106,7 +106,7 @@ def test_a_click_in_the_view_needs_no_encoding_that_was_not_done(session, desk, 
 def test_the_window_is_told_and_framed(session, desk):
     session.add_point((200, 250))
     session.wait(SECONDS)
-    assert "seen in a window of 128 × 128 px" in session.status.text
+    assert "· window 128 × 128 px" in session.status.text
     assert framed(desk) == [[128, 192], [128, 320], [256, 320], [256, 192]]
     layer = outline(desk)
     ends = layer.data[:, 0] + layer.data[:, 1]

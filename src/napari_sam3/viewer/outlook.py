@@ -106,7 +106,7 @@ class Outlook:
         row0, col0, row1, col1 = reply.seen
         if (row0, col0, row1, col1) == (0, 0, *source.shape):
             return ""
-        return f" · seen in a window of {row1 - row0} × {col1 - col0} px"
+        return f" · window {row1 - row0} × {col1 - col0} px"
 
     def fetch_ahead(self, source: PlaneSource, choice: ModelChoice) -> None:
         """Encode what may be wanted next, while nothing else is to do."""
