@@ -13,7 +13,7 @@ from training.small_objects import WAYS, gain, measure, tabulate
 
 @pytest.fixture(scope="module")
 def plane() -> LabelledImage:
-    """Draw a plane of 1900 x 1800 with twelve bright discs of 12 pixels, and one of 120."""
+    """Draw a plane of 1900 x 1800 with bright discs, twelve small and one large."""
     rng = np.random.default_rng(0)
     labels = np.zeros((1900, 1800), np.int32)
     rows, cols = np.ogrid[:1900, :1800]
