@@ -29,6 +29,7 @@ RECORD = ObjectRecord(
     created="2026-01-31T12:00:00+00:00",
     alone=False,
     look=Look((Tint((0, 4000), 0.5), Tint((1, 2), 1, ramp((255, 0, 255)))), True),
+    channels=("nuclei", "membranes"),
     field=(0.0, 10.0, 500.0, 700.0),
     whole=True,
 )
@@ -94,7 +95,7 @@ def test_what_could_not_be_used_is_refused(change, message):
 
 
 @pytest.mark.parametrize(
-    "key", sorted(RECORD.to_json().keys() - {"look", "field", "whole"})
+    "key", sorted(RECORD.to_json().keys() - {"look", "channels", "field", "whole"})
 )
 def test_every_entry_is_needed(key):
     data = RECORD.to_json()
@@ -140,7 +141,7 @@ def test_a_field_of_view_has_four_numbers(field):
 
 
 def test_what_did_not_matter_is_left_out_and_older_records_are_read():
-    plain = replace(RECORD, look=None, field=None, whole=False)
+    plain = replace(RECORD, look=None, channels=(), field=None, whole=False)
     data = plain.to_json()
-    assert not {"look", "field", "whole"} & set(data)
+    assert not {"look", "channels", "field", "whole"} & set(data)
     assert ObjectRecord.from_json(data) == plain

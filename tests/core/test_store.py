@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from napari_sam3.core import shared_files, stored_file
 from napari_sam3.core.errors import ModelError, StateError
 from napari_sam3.core.store import (
+    DEFAULT_CAP,
     EmbeddingStore,
     default_folder,
     shared_store,
@@ -222,7 +223,32 @@ def test_what_is_larger_than_the_cap_is_not_stored(store: EmbeddingStore) -> Non
     assert not store.put(key_of(1), content(1), SHAPE)
 
 
-@pytest.mark.parametrize("cap", [-1, 1.5, "10 GB", None])
+def test_a_cap_holds_for_the_folder_whoever_opens_it(tmp_path: Path) -> None:
+    first, second = EmbeddingStore(tmp_path), EmbeddingStore(tmp_path)
+    assert first.cap == second.cap == DEFAULT_CAP
+    first.cap = 30_000
+    assert second.cap == EmbeddingStore(tmp_path).cap == 30_000
+    assert len(first) == 0  # the file with the cap is no embedding
+    for number in range(12):
+        put(second, number)
+    assert second.nbytes <= 30_000
+    (tmp_path / "cap").write_text("nonsense")
+    assert second.cap == DEFAULT_CAP
+
+
+def test_the_files_are_listed_only_where_it_could_be_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = EmbeddingStore(tmp_path, 2**30)
+    put(store, 0)
+    listings = []
+    monkeypatch.setattr(store, "tidy", lambda keep=None: listings.append(keep))
+    for number in range(1, 10):
+        put(store, number)
+    assert listings == []
+
+
+@pytest.mark.parametrize("cap", [-1, 1.5, "10 GB"])
 def test_a_cap_is_a_whole_number(store: EmbeddingStore, cap: object) -> None:
     with pytest.raises(ModelError, match="whole number of bytes"):
         EmbeddingStore(store.folder, cap)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from skimage.measure import label
 
 from napari_sam3.core.errors import PromptError
-from napari_sam3.core.patches import Patch
+from napari_sam3.core.patches import Patch, patches
 from napari_sam3.core.picture import ArrayPicture
 from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.prompt import Prompt
@@ -528,9 +528,36 @@ def test_masks_that_would_fill_the_memory_are_refused_or_left_out(side):
     prompt = [Prompt([(5, 5)], [1])]
     if side == 40_000:
         tracker.scores = (0.9, 0.5, 0.4)
-        with pytest.raises(PromptError, match=r"1,600 million pixels.*zoom in"):
+        with pytest.raises(PromptError, match=r"1,600 million pixels.*zoom"):
             zoom.predict(zoom.embedding(), prompt, multimask=True)
     else:
         tracker.scores = (0.5, 0.9, 0.4)
         ((*found,),) = zoom.predict(zoom.embedding(), prompt, multimask=True)
         assert [mask.score for mask in found] == [0.9, 0.4]
+
+
+@given(
+    st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([64, 256, 1008, 1024])
+)
+@settings(max_examples=200, deadline=None)
+def test_who_sees_all_is_answered_from_what_is_embedded_in_advance(rows, cols, view):
+    tracker = Coarse()
+    tracker.view_size = view
+    whole = (0.0, 0.0, float(rows), float(cols))
+    zoom = Zoom(tracker, (rows, cols), lambda patch: None, field=whole)
+    assert zoom.first_patch() == patches((rows, cols), view)[0]
+    middle = Prompt([((rows - 1) / 2, (cols - 1) / 2)], [1])
+    assert zoom.first_patch(middle) == zoom.first_patch()
+
+
+def test_one_object_that_is_too_large_does_not_stop_the_others():
+    tracker = Everything()
+    tracker.scores = (0.9, 0.5, 0.4)
+
+    def embed(patch):
+        return Embedding(None, patch.shape, tracker.fingerprint, 1)
+
+    zoom = Zoom(tracker, (40_000, 40_000), embed, whole=True)
+    prompts = [Prompt([(5, 5)], [1]), Prompt([(9, 9)], [1])]
+    found = zoom.predict(zoom.embedding(), prompts, multimask=False)
+    assert [[mask.mask().any() for mask in masks] for masks in found] == [[False]] * 2

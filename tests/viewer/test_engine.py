@@ -13,6 +13,7 @@ from napari.components import ViewerModel
 
 from napari_sam3.core.errors import MemoryFullError
 from napari_sam3.core.journal import Plane
+from napari_sam3.core.look import Look, Tint
 from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.recent import Recent, Under
 from napari_sam3.viewer.engine import Engine, ModelChoice, shared_engine
@@ -34,7 +35,7 @@ def source(pixels=None, *, stamp=0, layer_id=None, index=(None, None)) -> PlaneS
     axes = [axis for axis, at in enumerate(index) if at is None]
     plane = Plane((axes[0], axes[1]), index)
     key = PlaneKey(layer_id or uuid4(), plane)
-    return PlaneSource(key, (Channel((array,), plane),), stamp=stamp)
+    return PlaneSource(key, (Channel((array,), plane),), stamp=stamp, edition=stamp)
 
 
 def embedding(engine, tracker, plane, tell=silent):
@@ -328,3 +329,66 @@ def test_a_core_is_left_to_the_window(session, engine, monkeypatch):
     session.model = "another"
     session.wait(SECONDS)
     assert devices == ["cpu"]
+
+
+def test_other_channels_are_other_pixels(engine, fake):
+    """With the same look, a plane of other channels is not the same picture."""
+    stack = np.zeros((3, *SHAPE), np.uint8)
+    stack[1], stack[2] = 100, 200
+    plane = Plane((1, 2), (0, None, None))
+    key = PlaneKey(uuid4(), plane)
+    look = Look((Tint((0, 255)), Tint((0, 255))))
+
+    def seen(second):
+        planes = [plane, Plane((1, 2), (second, None, None))]
+        channels = tuple(
+            Channel((stack,), one, layer_id=key.layer_id) for one in planes
+        )
+        _, found = embedding(engine, fake, PlaneSource(key, channels, look, 1))
+        return int(found.features[0, 0, 0])
+
+    assert (seen(1), seen(2), seen(1)) == (100, 200, 100)
+    assert fake.embed_calls == 2
+
+
+def test_large_arrays_are_the_same_until_they_are_others(engine, fake, monkeypatch):
+    monkeypatch.setattr("napari_sam3.viewer.sources._SUMMED_BYTES", 10)
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.zeros((3, *SHAPE), np.uint8))
+    session = Session(viewer, engine=engine)
+    session.wait(SECONDS)
+    forget_calls(fake)
+    for at in (0, 1, 2, 1, 0):
+        viewer.dims.set_current_step(0, at)
+        session.wait(SECONDS)
+    layer.refresh()
+    assert fake.embed_calls <= 3
+    before = fake.embed_calls
+    layer.data = np.ones((3, *SHAPE), np.uint8)
+    session.wait(SECONDS)
+    assert fake.embed_calls == before + 1
+    session.close()
+
+
+@pytest.mark.parametrize("kind", ["pyramid", "beside a lazy image"])
+def test_edits_in_place_are_noticed_of_every_kind_of_layer(engine, fake, kind):
+    viewer = ViewerModel()
+    pixels = np.zeros((64, 64), np.uint8)
+    if kind == "pyramid":
+        edited = viewer.add_image([pixels, pixels[::2, ::2]], contrast_limits=(0, 255))
+        session = Session(viewer, engine=engine)
+    else:
+        lazy = viewer.add_image(da.zeros((64, 64), np.uint8), contrast_limits=(0, 255))
+        edited = viewer.add_image(pixels, contrast_limits=(0, 255))
+        session = Session(viewer, engine=engine)
+        session.image = lazy
+        session.channels = [lazy, edited]
+    session.wait(SECONDS)
+    forget_calls(fake)
+    pixels[:] = 200
+    edited.refresh()
+    session.add_point((20, 20))
+    session.wait(SECONDS)
+    (seen,) = fake.images
+    assert (seen == 200).all()
+    session.close()

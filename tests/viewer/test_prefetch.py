@@ -411,3 +411,34 @@ def test_memory_that_is_full_is_not_emptied_for_it(stack, engine, fake):
     rested(engine)
     assert len(encoded(engine)) == 1
     session.close()
+
+
+@pytest.mark.parametrize("how", ["the image goes", "it is turned off"])
+def test_it_ends_when_it_is_not_wanted_any_more(stack, engine, fake, how):
+    session = Session(stack, engine=engine)
+    session.wait(SECONDS)
+    rested(engine)
+    engine.cache.clear()
+    gate = fake.on_block = Gate()
+    stack.dims.set_current_step(1, 5)
+    gate.wait()
+    fake.on_block = None
+    gate.opened.set()
+    session.wait(SECONDS)
+    rested(engine)
+    engine.cache.clear()
+    gate = fake.on_block = Gate()
+    session.clear()
+    session._bench.outlook.fetch_ahead(
+        session._bench.follower.source(), session._bench.choice
+    )
+    gate.wait()
+    if how == "the image goes":
+        stack.layers.clear()
+    else:
+        session.fetches_ahead = False
+    fake.on_block = None
+    gate.opened.set()
+    rested(engine)
+    assert len(engine.cache) <= 1
+    session.close()

@@ -277,3 +277,18 @@ def test_the_field_of_view_and_the_whole_plane_are_remembered(session):
     row0, col0, row1, col1 = windowed.field
     assert 0 <= row0 < row1 <= 80
     assert 0 <= col0 < col1 <= 100
+
+
+def test_objects_of_other_channels_are_not_compared(session, desk):
+    other = desk.add_image(desk.layers["cells"].data.copy(), name="other")
+    session.image = desk.layers["cells"]
+    session.channels = [desk.layers["cells"], other]
+    session.add_point((70, 20))
+    session.accept()
+    session.channels = None
+    *_, last = session.replay().objects
+    assert last.iou is None
+    assert "cells + other, not of the image alone" in last.problem
+    session.channels = [desk.layers["cells"], other]
+    *_, last = session.replay().objects
+    assert last.iou == 1

@@ -13,6 +13,7 @@ from napari_sam3.core.errors import LayerError
 from napari_sam3.core.journal import Plane
 from napari_sam3.core.marks import BoxMark, PointMark
 from napari_sam3.viewer.geometry import check_unmixed, goes_by_numbers, map_points
+from napari_sam3.viewer.label_search import label_at
 from napari_sam3.viewer.prompt_layers import (
     add_marks,
     create_points,
@@ -165,3 +166,14 @@ def test_a_slant_is_measured_by_the_axis_that_it_moves(drift, refused):
             check_unmixed(image, (1, 2))
     else:
         check_unmixed(image, (1, 2))
+
+
+def test_the_object_under_the_mouse_is_found_whatever_the_units(viewer):
+    pixels = np.zeros((40, 60), np.uint16)
+    pixels[10:20, 30:40] = 7
+    labels = viewer.add_labels(pixels, scale=(0.5, 0.5), units=("um", "um"))
+    viewer.add_points(np.zeros((1, 2)), units=("nm", "nm"))
+    assert [str(unit) for unit in viewer.dims.units] == ["nanometer"] * 2
+    assert label_at(labels, (7_500.0, 17_500.0), viewer.dims.units) == 7
+    assert label_at(labels, (500.0, 500.0), viewer.dims.units) == 0
+    assert label_at(labels, (7.5, 17.5)) == 7

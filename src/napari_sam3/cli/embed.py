@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.cli.opening import find_images, open_images, planes_of
+from napari_sam3.cli.opening import (
+    discover_readers,
+    find_images,
+    open_images,
+    planes_of,
+)
 from napari_sam3.cli.report import Progress
 from napari_sam3.cli.store import summary
 from napari_sam3.core.errors import FileError, ImageError, ModelError, Sam3Error
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_sam3.core.tracker import Tracker
+    from napari_sam3.viewer.looks import Sight
 
 __all__ = ["run"]
 
@@ -47,13 +53,29 @@ def run(options: argparse.Namespace) -> None:
     store = EmbeddingStore(options.store)
     with Progress() as progress:
         tracker = _load(options, progress)
-        work = Embedder(tracker, store, progress, all_windows=options.all_windows)
+        work = Embedder(
+            tracker,
+            store,
+            progress,
+            all_windows=options.all_windows,
+            sight=_sight(options.contrast),
+        )
         try:
             work.embed_files(files)
         finally:
             progress.clear()
             print(f"{work.made} embedded, {work.skipped} were there already")
             print(summary(store))
+
+
+def _sight(contrast: str | None) -> Sight:
+    """Return how images are seen: as the panel remembers it, if nothing is said."""
+    from napari_sam3.viewer.looks import Sight
+    from napari_sam3.viewer.settings import read_settings
+
+    if contrast is None:
+        discover_readers()  # napari then knows this plugin's settings, too
+    return Sight(contrast or read_settings().contrast)
 
 
 def _load(options: argparse.Namespace, progress: Progress) -> Tracker:
@@ -78,6 +100,10 @@ def _load(options: argparse.Namespace, progress: Progress) -> Tracker:
     return tracker
 
 
+class _StoreError(FileError):
+    """The store does not take what is computed: no other image will fare better."""
+
+
 class Embedder:
     """Embeds what is not in a store yet, and tells how far it is.
 
@@ -91,6 +117,8 @@ class Embedder:
         Where it tells.
     all_windows : bool
         As for `patches`.
+    sight : Sight
+        How the model is to see images.
 
     Attributes
     ----------
@@ -105,7 +133,9 @@ class Embedder:
         progress: Progress,
         *,
         all_windows: bool,
+        sight: Sight,
     ) -> None:
+        self._sight = sight
         self._tracker, self._store, self._progress = tracker, store, progress
         self._all_windows = all_windows
         self._first: str | None = None
@@ -130,17 +160,16 @@ class Embedder:
         for number, file in enumerate(files, 1):
             at = f"image {number} of {len(files)}, " if len(files) > 1 else ""
             self._progress.say(f"{at}opening {file.name}")
+            made, skipped = self.made, self.skipped
             try:
-                layers = open_images(file)
+                for layer in open_images(file):
+                    self._embed_layer(layer, at)
             except (FileError, ImageError) as error:
-                if len(files) == 1:
+                if len(files) == 1 or isinstance(error, _StoreError):
                     raise
                 failed += 1
                 self._print(f"{file.name}: {error}")
                 continue
-            made, skipped = self.made, self.skipped
-            for layer in layers:
-                self._embed_layer(layer, at)
             self._print(
                 f"{file.name}: {self.made - made} embedded, "
                 f"{self.skipped - skipped} were there already"
@@ -152,11 +181,13 @@ class Embedder:
             )
 
     def _embed_layer(self, layer: Image, at: str) -> None:
+        from napari_sam3.viewer.looks import look_of
         from napari_sam3.viewer.sources import plane_source
 
         planes = planes_of(layer)
         for number, plane in enumerate(planes, 1):
-            source = plane_source(layer, plane, 0)
+            look = look_of(((layer, plane),), self._sight)
+            source = plane_source(layer, plane, 0, look=look)
             places = patches(
                 source.shape, self._tracker.view_size, all_windows=self._all_windows
             )
@@ -189,13 +220,13 @@ class Embedder:
         store = self._store
         if key not in store:
             reason = store.trouble or "it has numbers that are too large for float16"
-            raise FileError(
+            raise _StoreError(
                 f"What was computed is not in the store: {reason}; make room, or give "
                 "another folder with --store."
             )
         # Skipping it counted as using it, so whatever is not of this run went before.
         if self._first is not None and self._first not in store:
-            raise FileError(
+            raise _StoreError(
                 f"All of this does not fit into the store, which holds at most "
                 f"{store.cap / 1e6:,.0f} MB: the first of it had to make way; embed "
                 "fewer images."

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_sam3.core.record import Plane
 
-__all__ = ["find_images", "open_images", "planes_of"]
+__all__ = ["discover_readers", "find_images", "open_images", "planes_of"]
 
 #: What a folder holds that is one image in itself.
 _ZARR_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
@@ -91,7 +91,7 @@ def open_images(path: Path) -> list[Image]:
     )
     from napari.layers import Image
 
-    _discover_readers()
+    discover_readers()
     try:
         with _quiet():
             layers = ViewerModel().open(str(path), plugin=None)
@@ -107,6 +107,7 @@ def open_images(path: Path) -> list[Image]:
         ) from error
     except (ReaderPluginError, OSError) as error:
         reason = getattr(error, "original_error", None) or error
+        reason = str(reason) or type(reason).__name__
         raise FileError(
             f"{path} cannot be read ({reason}); check that it is whole and an image."
         ) from error
@@ -157,7 +158,7 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def _discover_readers() -> None:
+def discover_readers() -> None:
     """Find the plugins that are installed, less those that the user turned off."""
     from napari.settings import get_settings
     from npe2 import PluginManager

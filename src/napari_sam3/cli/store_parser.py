@@ -60,6 +60,12 @@ def add_embed(commands: Any) -> None:
         help="of planes larger than the model's view, also encode all windows at "
         "full resolution, not only the plane as a whole",
     )
+    parser.add_argument(
+        "--contrast",
+        choices=("shown", "percentiles"),
+        help="what the model sees: contrast as napari shows the image at first, or "
+        "from the darkest to the brightest 0.1 %% (default: as the panel was set last)",
+    )
     add_model(parser)
     _add_folder(parser)
     parser.set_defaults(command=lazily("napari_sam3.cli.embed"))

@@ -13,10 +13,13 @@ from napari_sam3.core.prompt import Box, Prompt
 from napari_sam3.core.resample import Grid, resample
 from napari_sam3.core.windows import Window
 
-__all__ = ["Lattice", "Patch", "patches", "whole_patch"]
+__all__ = ["WHOLE_RATIO", "Lattice", "Patch", "patches", "whole_patch"]
 
 #: Planes up to this side are shown whole as they are; the network reduces them.
 _LARGEST_PLAIN = 4096
+#: Planes that are larger than a window by no more than this are seen whole: a window
+#: that leaves out their rim would show them hardly sharper.
+WHOLE_RATIO = 4 / 3
 #: How often the smallest windows enlarge what they show: three doublings.
 _MAGNIFICATIONS = 3
 
@@ -191,7 +194,7 @@ class Lattice:
     @property
     def is_needed(self) -> bool:
         """Whether the plane is larger than what the network sees."""
-        return max(self.shape) > self.view_size
+        return not self._is_all(self.view_size)
 
     def side(self, wanted: float, *, may_magnify: bool = False) -> int:
         """Return the smallest side of a window that is as large as wanted."""
@@ -202,7 +205,7 @@ class Lattice:
 
     def at(self, row: float, col: float, side: int) -> Patch:
         """Return the window of a side whose middle is nearest to a place."""
-        if side >= max(self.shape):
+        if self._is_all(side):
             return whole_patch(self.shape, self.view_size)
         rows, cols = (min(side, length) for length in self.shape)
         row0, col0 = (
@@ -229,6 +232,10 @@ class Lattice:
             for row0 in tops
             for col0 in lefts
         ]
+
+    def _is_all(self, side: int) -> bool:
+        """Whether a window of that side may as well be the whole plane."""
+        return max(self.shape) <= WHOLE_RATIO * side
 
     def _shown(self, rows: int, cols: int, side: int) -> tuple[int, int]:
         ratio = min(1.0, self.view_size / side)

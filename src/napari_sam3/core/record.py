@@ -108,6 +108,8 @@ class ObjectRecord:
         is not known.
     look : Look, optional
         What the model saw of the image; None if that is not known.
+    channels : tuple of str
+        What the colours were blended from, if from several; empty else.
     field : tuple of float, optional
         ``(row0, col0, row1, col1)`` of the plane: the part that the user saw, for
         models that look at windows which follow it.
@@ -132,6 +134,7 @@ class ObjectRecord:
     alone: bool = True
     shape: tuple[int, int] | None = None
     look: Look | None = None
+    channels: tuple[str, ...] = ()
     field: Box | None = None
     whole: bool = False
 
@@ -172,6 +175,7 @@ class ObjectRecord:
             "shape": None if self.shape is None else list(self.shape),
             "finish": _finish_to_json(self.finish),
             **({} if self.look is None else {"look": self.look.to_json()}),
+            **({"channels": list(self.channels)} if self.channels else {}),
             **({} if self.field is None else {"field": list(self.field)}),
             **({"whole": True} if self.whole else {}),
             **self.dialogue.to_json(),
@@ -194,6 +198,7 @@ class ObjectRecord:
             alone=entry(data, "alone", bool, owner),
             shape=_shape_from_json(data, owner),
             look=_look_from_json(data),
+            channels=_channels_from_json(data),
             field=_field_from_json(data),
             whole="whole" in data and entry(data, "whole", bool, owner),
         )
@@ -215,6 +220,13 @@ def _look_from_json(data: dict[str, Any]) -> Look | None:
     """Read what the model saw; older files do not say it."""
     look = data.get("look")
     return None if look is None else Look.from_json(look)
+
+
+def _channels_from_json(data: dict[str, Any]) -> tuple[str, ...]:
+    names = data.get("channels", [])
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise PromptError(f'"channels" is {names!r}; give a list of names, or none.')
+    return tuple(names)
 
 
 def _field_from_json(data: dict[str, Any]) -> Box | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import operator
 import os
 import re
@@ -42,6 +43,9 @@ __all__ = [
 
 #: Bytes that a store holds if nobody says otherwise.
 DEFAULT_CAP = 10 * 2**30
+#: Where a folder's cap is written; and how often a cap is filled by a part of it before
+#: it is looked what there is.
+_CAP_FILE, _LISTINGS = "cap", 64
 _KEY = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = ".safetensors"
 _FILE = re.compile(rf"({_KEY.pattern}){re.escape(_SUFFIX)}")
@@ -68,8 +72,9 @@ class EmbeddingStore:
     ----------
     folder : Path, optional
         Made when something is put into it; by default `default_folder`.
-    cap : int
-        Bytes that the files may hold together; 0 keeps none.
+    cap : int, optional
+        Bytes that the files may hold together; 0 keeps none. By default what was set
+        last for this folder, by any program, or 10 GiB.
 
     Raises
     ------
@@ -87,21 +92,40 @@ class EmbeddingStore:
     array([[1., 1.]], dtype=float16)
     """
 
-    def __init__(self, folder: Path | None = None, cap: int = DEFAULT_CAP) -> None:
+    def __init__(self, folder: Path | None = None, cap: int | None = None) -> None:
         self.folder = default_folder() if folder is None else Path(folder)
-        self._cap = _checked_cap(cap)
+        self._own_cap = None if cap is None else _checked_cap(cap)
         self._told = False
+        # Bytes that were put since the files were listed.
+        self._unlisted = math.inf
         #: Why the last `put` did not keep its embedding; empty if it did.
         self.trouble = ""
 
     @property
     def cap(self) -> int:
-        """Bytes that the files may hold together; a lower one removes at once."""
-        return self._cap
+        """Bytes that the files may hold together; a lower one removes at once.
+
+        What is set holds for the folder: for all programs, and the next time.
+        """
+        if self._own_cap is not None:
+            return self._own_cap
+        try:
+            return _checked_cap(int((self.folder / _CAP_FILE).read_text("ascii")))
+        except (OSError, ValueError):  # a ModelError is one, too
+            return DEFAULT_CAP
 
     @cap.setter
     def cap(self, cap: int) -> None:
-        self._cap = _checked_cap(cap)
+        number = _checked_cap(cap)
+        if self._own_cap is not None or number != self.cap:
+            self._own_cap = None
+            try:
+                write_shared(
+                    self.folder / _CAP_FILE, [memoryview(str(number).encode())]
+                )
+            except OSError as error:
+                self._own_cap = number
+                self._tell(error)
         self.tidy()
 
     @property
@@ -172,15 +196,19 @@ class EmbeddingStore:
             self.trouble = "it has numbers that float16 cannot hold"
             return False
         parts = pack(key, halves, image_shape)
-        if sum(map(len, parts)) > self._cap:
-            self.trouble = f"it is larger than the store's cap of {self._cap} bytes"
+        size, cap = sum(map(len, parts)), self.cap
+        if size > cap:
+            self.trouble = f"it is larger than the store's cap of {cap} bytes"
             return False
         try:
             write_shared(path, parts)
         except OSError as error:
             self._tell(error)
             return False
-        self.tidy(keep=path)
+        # Listing thousands of files takes its time: only where it could be needed.
+        self._unlisted += size
+        if self._unlisted > cap / _LISTINGS:
+            self.tidy(keep=path)
         return True
 
     def remove(self, key: str) -> None:
@@ -197,9 +225,10 @@ class EmbeddingStore:
             A file that stays: the newest.
         """
         entries = self._entries(remove_abandoned=True)
-        total = sum(entry.size for entry in entries)
+        total, cap = sum(entry.size for entry in entries), self.cap
+        self._unlisted = max(0.0, total - cap * (1 - 1 / _LISTINGS))
         for entry in sorted(entries, key=lambda entry: entry.used):
-            if total <= self._cap:
+            if total <= cap:
                 break
             if entry.path != keep:
                 with suppress(OSError):  # another process was quicker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from napari_sam3.core.extent import (
     mask_bounds,
     with_prompt,
 )
-from napari_sam3.core.patches import Lattice, Patch, whole_patch
+from napari_sam3.core.patches import WHOLE_RATIO, Lattice, Patch, whole_patch
 from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.prompt import Box, Prompt
 from napari_sam3.core.tracker import Tracker
@@ -34,7 +35,7 @@ _AROUND = 2
 _ROOM = 1.5
 #: How much of the field of view a window must hold: windows double, so it is then
 #: from three quarters to one and a half times as large.
-_FIELD_SHARE = 0.75
+_FIELD_SHARE = 1 / WHOLE_RATIO
 #: Pixels that the box around a mask may have, each of four bytes; and of the other
 #: candidates.
 _LARGEST_MASK, _LARGEST_OTHER = 2**28, 2**26
@@ -195,11 +196,16 @@ class Zoom:
             if not due:
                 break
             if look == 0 and self._on_first is not None and len(prompts) == 1:
-                self._on_first(self._lifted(answers[0]))
-        return [self._lifted(answers[number]) for number in range(len(prompts))]
+                self._on_first(self._lifted(answers[0], True))
+        alone = len(prompts) == 1
+        return [self._lifted(answers[n], alone) for n in range(len(prompts))]
 
-    def _lifted(self, found: _Found) -> _Answers:
-        """Bring answers to the plane, without those that would fill the memory."""
+    def _lifted(self, found: _Found, alone: bool) -> _Answers:
+        """Bring answers to the plane, without those that would fill the memory.
+
+        If the best one would, that is told, unless it would stop other objects: then
+        there is none.
+        """
         shape, low_res = self._lattice.shape, self.low_res_size
         per_pixel = float(np.prod(1 / found.patch.scale))
         best = max(found.masks, key=lambda mask: mask.score)
@@ -207,10 +213,14 @@ class Zoom:
         for mask in found.masks:
             pixels = mask.trimmed(0).logits.size * per_pixel
             if mask is best and pixels > _LARGEST_MASK:
+                if not alone:
+                    nothing = np.zeros((0, 0), np.float32)
+                    none = replace(mask, logits=nothing, bbox=(0, 0, 0, 0), score=0.0)
+                    return [found.patch.lift(none, shape, low_res)]
                 raise PromptError(
                     f"The mask would reach over {pixels / 1e6:,.0f} million pixels, "
-                    "more than fits into memory; zoom in to the object that you mean, "
-                    "or click beside what does not belong to it."
+                    "more than fits into memory; take the prompts back (clear), zoom "
+                    "in to the object that you mean, and click again."
                 )
             if mask is best or pixels <= _LARGEST_OTHER:
                 lifted.append(found.patch.lift(mask, shape, low_res))

@@ -77,7 +77,12 @@ class Accepting:
         """
         self._due = None
         reply = self._bench.reply
-        if reply is None or not reply_has_pixels(reply):
+        if reply is not None and not reply_has_pixels(reply):
+            raise StateError(
+                "The mask is empty, so there is nothing to accept; correct the prompts, "
+                "or take another candidate."
+            )
+        if reply is None:
             raise StateError(
                 "There is no mask to accept; click on an object and wait for its mask."
             )
@@ -211,6 +216,7 @@ class Accepting:
             alone=isinstance(reply, Reply),
             shape=self._bench.shape,
             look=None if source is None else source.look,
+            channels=() if source is None else source.names,
             field=source.box if source is not None and reply.is_windowed else None,
             whole=source is not None and source.whole,
         )

@@ -134,6 +134,10 @@ class Asking:
         """Have something done while nothing else is to do; nobody waits for it."""
         self._lane.offer(Job(work))
 
+    def drop_offer(self) -> None:
+        """Give up what was offered."""
+        self._lane.drop_offer()
+
     def give_up(self, ticket: int) -> None:
         """Give up a job that runs aside, without a word; others go on."""
         self._waiting.pop(ticket, None)

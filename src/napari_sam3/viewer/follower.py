@@ -14,7 +14,8 @@ from psygnal import Signal
 from napari_sam3.core.errors import LayerError
 from napari_sam3.core.journal import Plane
 from napari_sam3.core.look import Look
-from napari_sam3.viewer.looks import Sight, channel_planes, look_of
+from napari_sam3.viewer.label_pyramid import full_size
+from napari_sam3.viewer.looks import Sight, channel_names, channel_planes, look_of
 from napari_sam3.viewer.planes import shown_plane
 from napari_sam3.viewer.sources import (
     PlaneKey,
@@ -76,7 +77,7 @@ class ImageFollower:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = weakref.ref(viewer)
         self._image: Image | None = None
-        self._stamp = next(_STAMPS)
+        self._stamp = self._edition = next(_STAMPS)
         self.sight = Sight()
         self.whole = False
         self._others: list[Image] = []
@@ -107,7 +108,7 @@ class ImageFollower:
         self._release()
         self._image = layer
         # What was done to it while nobody looked is not known.
-        self._stamp = next(_STAMPS)
+        self._stamp = self._edition = next(_STAMPS)
         if layer is not None:
             layer.events.data.connect(self._on_data)
             layer.events.set_data.connect(self._on_drawn)
@@ -168,7 +169,8 @@ class ImageFollower:
         if look is None or len(look.tints) != len(now.tints):
             look = now
         source = plane_source(image, plane, self._stamp, channels=channels, look=look)
-        return replace(source, whole=self.whole)
+        names = channel_names(channels)
+        return replace(source, whole=self.whole, edition=self._edition, names=names)
 
     def key(self) -> PlaneKey | None:
         """Return the key of the shown plane, None if there is none."""
@@ -242,20 +244,21 @@ class ImageFollower:
             self.lost.emit(layer.unique_id)
 
     def _on_data(self, event: Any = None) -> None:
-        self._stamp = next(_STAMPS)
+        self._stamp = self._edition = next(_STAMPS)
         if self._image is not None:
             self.lost.emit(self._image.unique_id)
         self.moved.emit()
 
     def _on_other(self, event: Any = None) -> None:
-        self._stamp = next(_STAMPS)
+        self._stamp = self._edition = next(_STAMPS)
         self.moved.emit()
 
     def _on_drawn(self, event: Any = None) -> None:
         # Editing an array in place is silent, but to be seen it must be drawn
         # anew. The engine then looks whether the pixels are still the same; lazy
         # arrays would have to be read for that, so they count as unchanged.
-        if self._image is not None and is_in_memory(self._image.data):
+        layers = [self._image, *self._others] if self._image is not None else []
+        if any(is_in_memory(full_size(layer.data)) for layer in layers):
             self._stamp = next(_STAMPS)
 
     def _on_moved(self, event: Any = None) -> None:

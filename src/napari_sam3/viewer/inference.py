@@ -110,6 +110,13 @@ class Lane:
             self._offered = job.cancelled
         self._thread.rest_with(job)
 
+    def drop_offer(self) -> None:
+        """Give up the job that was offered, also if it runs."""
+        with self._lock:
+            if self._offered is not None:
+                self._offered.set()
+                self._offered = None
+
     def drop_request(self) -> None:
         """Give up the request that runs or waits; other jobs go on."""
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from napari_sam3.core.chunks import chunk_of
 from napari_sam3.core.journal import Plane
 from napari_sam3.core.tracker import no_report
+from napari_sam3.viewer.geometry import unit_factors
 from napari_sam3.viewer.label_grid import LabelGrid, Window, label_grid
 from napari_sam3.viewer.label_pyramid import full_size
 from napari_sam3.viewer.lookup import Box, bounds_of, clipped, joined, moved
@@ -106,7 +108,9 @@ def find_in(
     return grid.to_image(window.read(grid.array) == label, window)
 
 
-def label_at(labels: Labels, position: Sequence[float]) -> int:
+def label_at(
+    labels: Labels, position: Sequence[float], units: Sequence[Any] | None = None
+) -> int:
     """Return which object is at a place in the world; 0 is none.
 
     Parameters
@@ -116,6 +120,8 @@ def label_at(labels: Labels, position: Sequence[float]) -> int:
         small objects have all their pixels.
     position : sequence of float
         In world coordinates, such as ``viewer.cursor.position``.
+    units : sequence of pint.Unit, optional
+        Of the world, ``viewer.dims.units``; by default the layer's own.
 
     Returns
     -------
@@ -123,7 +129,10 @@ def label_at(labels: Labels, position: Sequence[float]) -> int:
         0 also outside the layer.
     """
     array = full_size(labels.data)
-    place = np.rint(labels.world_to_data(position)).astype(int)
+    place_world = np.array(position, np.float64)[-labels.ndim :]
+    if units is not None:
+        place_world = place_world / unit_factors(labels.units, units)
+    place = np.rint(labels.world_to_data(place_world)).astype(int)
     if np.any(place < 0) or np.any(place >= array.shape):
         return 0
     return int(np.asarray(array[tuple(int(at) for at in place)]))

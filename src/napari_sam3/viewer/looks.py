@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from napari_sam3.core.look import MAX_CHANNELS, Look, Tint, ramp
 from napari_sam3.core.record import Plane
 from napari_sam3.viewer.placement import place
 
-__all__ = ["CONTRASTS", "Sight", "channel_planes", "look_of"]
+__all__ = ["CONTRASTS", "Sight", "channel_names", "channel_planes", "look_of"]
 
 #: As the layer is shown, or robust percentiles.
 CONTRASTS = ("shown", "percentiles")
@@ -129,6 +130,31 @@ def channel_planes(
             "(session.channels)."
         )
     return tuple(channels)
+
+
+def channel_names(channels: Sequence[tuple[Image, Plane]]) -> tuple[str, ...]:
+    """Name channels, for people and for records.
+
+    Parameters
+    ----------
+    channels : sequence of (napari.layers.Image, Plane)
+        As `channel_planes` returns them.
+
+    Returns
+    -------
+    tuple of str
+        The layers' names; of planes of one layer with their indices. Empty if there is
+        one channel only.
+    """
+    if len(channels) < 2:
+        return ()
+    names = [layer.name for layer, _ in channels]
+    if len(set(names)) == len(names):
+        return tuple(names)
+    return tuple(
+        f"{layer.name} {list(plane.index)}".replace("None", ":")
+        for layer, plane in channels
+    )
 
 
 def look_of(channels: tuple[tuple[Image, Plane], ...], sight: Sight) -> Look:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
 from napari.components import ViewerModel
 
+from napari_sam3.core.errors import LayerError
 from napari_sam3.viewer.asking import Asking
 from napari_sam3.viewer.choice import ModelChoice
 from napari_sam3.viewer.engine import Engine
@@ -116,10 +118,11 @@ class Outlook:
 
     def forget(self, layer_id: UUID) -> None:
         """Let go of a layer's data."""
-        if self.answered is not None and self.answered.key.layer_id == layer_id:
+        if self.answered is not None and self.answered.is_of(layer_id):
             self.answered = None
-        if self._ahead is not None and self._ahead[0].key.layer_id == layer_id:
+        if self._ahead is not None and self._ahead[0].is_of(layer_id):
             self._ahead = None
+            self._asking.drop_offer()
         for key in [key for key in self._begun if key.layer_id == layer_id]:
             del self._begun[key]
 
@@ -138,9 +141,11 @@ class Outlook:
         if self._ahead is None or self._asking.is_asking:
             return
         source, choice = self._ahead
-        if source.key == self._follower.key():
-            box = self._visible(source.key)
-            self.fetch_ahead(replace(source, box=box), choice)
+        # As it is seen now: contrast may have changed since.
+        with suppress(LayerError):
+            now = self._follower.source()
+            if now.key == source.key:
+                self.fetch_ahead(replace(now, box=self._visible(now.key)), choice)
 
     def _visible(self, key: PlaneKey) -> Field | None:
         viewer, image = self._viewer(), self._follower.image

@@ -14,6 +14,7 @@ from napari_sam3.core.journal import Plane
 from napari_sam3.core.marks import BoxMark, OutlineMark, PointMark
 from napari_sam3.core.prompt import as_floats
 from napari_sam3.viewer.geometry import Affine, data_to_world
+from napari_sam3.viewer.label_pyramid import full_size
 from napari_sam3.viewer.planes import shown_plane, to_plane_px
 
 __all__ = ["box_mark", "outline_mark", "point_marks", "positions_px", "show_plane_of"]
@@ -117,6 +118,11 @@ def positions_px(
         array = _in_shown_plane(viewer, array)
     data = _world(viewer, image).inverse()(array[:, -image.ndim :]) if world else array
     points_px, is_on_plane = to_plane_px(plane, data)
+    if not is_on_plane.all() and len(data) == 1:
+        raise PromptError(
+            f"The position {array.tolist()[0]} is on no plane of {image.name!r}, which "
+            f"has the shape {_sizes(image)}; planes are counted from 0."
+        )
     if not is_on_plane.all():
         raise PromptError(
             f"The positions {array.tolist()} are on different planes; give those of "
@@ -173,3 +179,7 @@ def _in_shown_plane(
 def _rounded(value: float) -> float:
     # As the layers' prompts are read: round trips through a transform leave noise.
     return float(np.round(value, 6)) + 0.0
+
+
+def _sizes(image: Image) -> tuple[int, ...]:
+    return tuple(int(size) for size in full_size(image.data).shape[: image.ndim])

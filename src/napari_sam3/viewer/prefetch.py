@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from napari_sam3.core.journal import Plane
 from napari_sam3.viewer.engine import Engine, ModelChoice, Tell
-from napari_sam3.viewer.inference import News
+from napari_sam3.viewer.inference import Cancelled, News
 from napari_sam3.viewer.sources import Channel, PlaneKey, PlaneSource
 
 __all__ = ["beside", "fetch_ahead", "neighbours"]
@@ -102,6 +102,8 @@ def fetch_ahead(
         return
 
     def go_on() -> None:
+        if not engine.fetches_ahead:  # it was turned off meanwhile
+            raise Cancelled
         tell(News("resting"))
 
     for one in (source, *neighbours(source), *beside(source)):

@@ -190,6 +190,11 @@ class Replay:
         try:
             source = bench.follower.source_of(record.plane, record.look, image)
             source = replace(source, box=record.field, whole=record.whole)
+            if record.channels != source.names:
+                return (
+                    f"made from the channels {_listed(record.channels)}, not "
+                    f"{_listed(source.names)}; choose these channels, and replay again"
+                )
             if record.shape not in (None, source.shape):
                 return f"made on an image of {record.shape}, not {source.shape}, pixels"
             labels = self._labels
@@ -239,6 +244,10 @@ class Replay:
             + ("" if mean is None else f", mean IoU {mean:.2f}")
         )
         self.finished.emit(self.report)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return " + ".join(names) if names else "of the image alone"
 
 
 def _answer(

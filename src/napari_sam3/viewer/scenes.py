@@ -58,7 +58,7 @@ class _PlaneVersion(NamedTuple):
     """What is looked at, and by which model."""
 
     plane: PlaneKey
-    version: tuple[Hashable, Look]
+    version: tuple[Hashable, Look, Hashable]
     fingerprint: str
 
 
@@ -113,7 +113,7 @@ class Scenes:
         self._turns = Recent(_TURNS_BUDGET, lambda turn: turn.nbytes)
         self._objects = Recent(_OBJECTS_BUDGET, lambda one: one.logits.nbytes)
         self._tiles = Recent(_TILES_BUDGET, lambda tile: tile.nbytes)
-        self._versions: dict[PlaneKey, tuple[int, Hashable]] = {}
+        self._versions: dict[tuple[PlaneKey, Hashable], tuple[int, Hashable]] = {}
         self._losses: Counter[UUID] = Counter()
         self._lost: SimpleQueue[UUID] = SimpleQueue()
 
@@ -151,7 +151,7 @@ class Scenes:
         self._clear_up()
         if source.before_read is None:
             source = replace(source, before_read=lambda: tell(News("reading…")))
-        version = (self._version(source), source.look)
+        version = (self._version(source), source.look, source.seen)
         key = _PlaneVersion(source.key, version, tracker.fingerprint)
         picture = source.picture(self._tiles, key)
         scene = open_scene(
@@ -239,8 +239,8 @@ class Scenes:
         lost = set()
         while not self._lost.empty():
             lost.add(self._lost.get())
-        for plane in [plane for plane in self._versions if plane.layer_id in lost]:
-            del self._versions[plane]
+        for place in [one for one in self._versions if one[0].layer_id in lost]:
+            del self._versions[place]
         for known in (self._turns, self._objects):
             for key in [key for key in known if _plane(key[0]).layer_id in lost]:
                 del known[key]
@@ -270,20 +270,24 @@ class Scenes:
         """Tell a plane's contents from what they were, hashing them only if need be.
 
         A new stamp says that the layer was drawn anew: another plane, or other
-        pixels. Lazy arrays are not read for that, as it may take long.
+        pixels. Lazy arrays and large ones are not read for that, as it may take long:
+        they count as other ones when the layer gets other data.
         """
-        known = self._versions.get(source.key)
+        place = (source.key, source.seen)
+        known = self._versions.get(place)
         if known is not None and known[0] == source.stamp:
             return known[1]
         checksum = source.checksum()
-        version = ("stamp", source.stamp) if checksum is None else ("sum", checksum)
+        version = ("data", source.edition) if checksum is None else ("sum", checksum)
         if known is not None and known[1] != version:
             self.cache.evict(
                 lambda key: (
-                    _plane(key) == source.key and _scene(key).version[0] != version
+                    _plane(key) == source.key
+                    and _scene(key).version[2] == source.seen
+                    and _scene(key).version[0] != version
                 )
             )
-        self._versions[source.key] = (source.stamp, version)
+        self._versions[place] = (source.stamp, version)
         return version
 
 

@@ -54,6 +54,8 @@ class Seeing:
     def whole_plane(self, whole: bool) -> None:
         if not isinstance(whole, bool | np.bool_):
             raise StateError(f"whole_plane is {whole!r}; give True or False.")
+        if self._bench.is_closed:
+            raise StateError("This session is closed; attach to the viewer again.")
         if bool(whole) != self._bench.whole:
             self._bench.echo(f"s.whole_plane = {bool(whole)}")
             self._bench.whole = bool(whole)

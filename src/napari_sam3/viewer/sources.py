@@ -56,11 +56,14 @@ class Channel:
         Which plane of the data.
     rgb : bool
         Whether the last axis holds colours.
+    layer_id : uuid.UUID, optional
+        The layer's ``unique_id``.
     """
 
     levels: tuple[Any, ...]
     plane: Plane
     rgb: bool = False
+    layer_id: UUID | None = None
 
     def shape(self, level: int = 0) -> tuple[int, int]:
         """Return (rows, columns) of the plane at a level."""
@@ -116,7 +119,11 @@ class PlaneSource:
     look : Look
         How they become RGB.
     stamp : int
-        Number of the state that the layer's data is in, given by whoever counts.
+        A number that is new whenever the layer was drawn anew, or got other data.
+    edition : int
+        A number that is new whenever a layer got other data.
+    names : tuple of str
+        Of the channels, for people; empty if there is one.
     box : tuple of float, optional
         ``(row0, col0, row1, col1)`` of the plane that the user sees.
     whole : bool
@@ -129,6 +136,8 @@ class PlaneSource:
     channels: tuple[Channel, ...]
     look: Look = field(default_factory=Look)
     stamp: int = 0
+    edition: int = 0
+    names: tuple[str, ...] = ()
     box: tuple[float, float, float, float] | None = None
     whole: bool = False
     before_read: Callable[[], object] | None = None
@@ -137,6 +146,15 @@ class PlaneSource:
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of the plane."""
         return self.channels[0].shape()
+
+    @property
+    def seen(self) -> tuple[tuple[UUID | None, Plane], ...]:
+        """Which planes of which layers the channels are."""
+        return tuple((one.layer_id, one.plane) for one in self.channels)
+
+    def is_of(self, layer_id: UUID) -> bool:
+        """Tell whether any of the channels is of a layer."""
+        return layer_id in (self.key.layer_id, *(one.layer_id for one in self.channels))
 
     def picture(
         self, memo: MutableMapping[Any, Any] | None = None, key: Hashable = None
@@ -216,21 +234,25 @@ class PlaneSource:
         Returns
         -------
         int or None
-            None if that would have to read a lazy array, or a large one.
+            None if that would have to read lazy arrays, or large ones, and no other.
         """
-        total = 0
+        total = summed = 0
         for channel in self.channels:
             array = channel.levels[0]
             if not is_in_memory(array):
-                return None
+                continue
             rows, cols = channel.shape()
             colours = array.shape[-1] if channel.rgb else 1
             if rows * cols * colours * array.itemsize > _SUMMED_BYTES:
-                return None
+                continue
             pixels = channel.read(0, (0, 0, rows, cols))
             # As they lie in memory: turned or not, they are the same.
             total = zlib.crc32(pixels.ravel(order="K").data, total)
-        return total
+            summed += 1
+        if summed < len(self.channels):
+            # Of the others it is only known whether they got other data.
+            total = zlib.crc32(str(self.edition).encode(), total)
+        return total if summed else None
 
 
 def plane_source(
@@ -289,7 +311,7 @@ def _channel(layer: Image, plane: Plane) -> Channel:
             f"{layer.name!r} has the shape {sizes} and no plane {plane.index}; "
             "choose the layer that the plane is of."
         )
-    return Channel(levels, plane, bool(layer.rgb))
+    return Channel(levels, plane, bool(layer.rgb), layer.unique_id)
 
 
 def is_in_memory(array: Any) -> bool:

@@ -258,7 +258,9 @@ class Workspace(Seeing):
 
     @fetches_ahead.setter
     def fetches_ahead(self, value: bool) -> None:
-        self._bench.engine.fetches_ahead = bool(value)
+        if not isinstance(value, bool):
+            raise StateError(f"fetches_ahead is {value!r}; give True or False.")
+        self._bench.engine.fetches_ahead = value
 
     # What there is
 

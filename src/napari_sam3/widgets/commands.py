@@ -122,7 +122,8 @@ def _object_under_mouse(session: Session) -> int:
     labels = session.labels
     if labels is None:
         return 0
-    return label_at(labels, session.viewer.cursor.position)
+    viewer = session.viewer
+    return label_at(labels, viewer.cursor.position, viewer.dims.units)
 
 
 def _selected_object(session: Session) -> int:
