@@ -79,8 +79,8 @@ class Accepting:
         reply = self._bench.reply
         if reply is not None and not reply_has_pixels(reply):
             raise StateError(
-                "The mask is empty, so there is nothing to accept; correct the prompts, "
-                "or take another candidate."
+                "The mask is empty, so there is nothing to accept; correct the "
+                "prompts, or take another candidate."
             )
         if reply is None:
             raise StateError(
