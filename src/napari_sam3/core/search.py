@@ -106,15 +106,30 @@ _LEAVING_MARGIN = 0.05
 #: and the margin were chosen on the validation images.
 _DOUBLING_HANDICAP = 0.05
 
+#: Larger windows are looked at only if an object seems to be as large: a click in a
+#: large plane then takes hardly longer than one in a small plane.
+_LARGE = 1280
+
 #: A window to decode: whose prompt, where, and what was there before.
 _Look = tuple[Prompt, Window, LogitMap | None]
 
 
 class _Plan(NamedTuple):
-    """The windows that a prompt is first looked for in."""
+    """The windows that a prompt is first looked for in.
+
+    Attributes
+    ----------
+    fitted : list of _Look
+        To what the prompt outlines.
+    ladder : list of _Look
+        Of rising size.
+    late : list of _Look
+        The ladder's end, for objects that fill the windows before.
+    """
 
     fitted: list[_Look]
     ladder: list[_Look]
+    late: list[_Look]
 
     @property
     def looks(self) -> list[_Look]:
@@ -162,6 +177,9 @@ class WindowSearch:
         for plan in plans:
             fitted = [mask for _ in plan.fitted for mask in next(seen)]
             ladder = [mask for _ in plan.ladder for mask in next(seen)]
+            if plan.late and _looks_large(ladder, plan):
+                more = self._decode(picture, plan.late)
+                ladder += [mask for masks in more for mask in masks]
             searched.append(_is_better(ladder, fitted))
             found.append(
                 distinct(
@@ -234,7 +252,14 @@ def _plan(prompt: Prompt, shape: tuple[int, int]) -> _Plan:
     if bounds is None or is_doubtful:
         clicks = prompt.positive if prompt.labels.any() else prompt.points
         ladder = [(prompt, window, None) for window in ladder_windows(clicks, shape)]
-    return _Plan(fitted, ladder)
+    early = max(2, sum(window.height <= _LARGE for _, window, _ in ladder))
+    return _Plan(fitted, ladder[:early], ladder[early:])
+
+
+def _looks_large(ladder: list[Candidate], plan: _Plan) -> bool:
+    """Tell whether the best mask so far is of one of the two largest windows."""
+    best = max(ladder, key=lambda mask: _handicap(mask).score)
+    return best.map.grid.height >= plan.ladder[-2][1].height
 
 
 def _is_better(ladder: list[Candidate], fitted: list[Candidate]) -> bool:
