@@ -24,10 +24,13 @@ from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.search import WindowPrompt, WindowSearch, earlier_mask
 from napari_sam3.core.tracker import Report, no_report
 from napari_sam3.core.windows import Window
-from napari_sam3.models.nano.encoder import TAP_CHANNELS
+from napari_sam3.models.nano.arrays import (
+    features_from_arrays,
+    features_to_arrays,
+    to_tensors,
+)
 from napari_sam3.models.nano.keys import LAYOUT
-from napari_sam3.models.nano.network import PYRAMID_CHANNELS, Features, NanoNet
-from napari_sam3.models.nano.prompts import PromptTensors
+from napari_sam3.models.nano.network import Features, NanoNet
 from napari_sam3.models.weights.layout import fill
 from napari_sam3.models.weights.source import open_weights
 
@@ -36,8 +39,6 @@ __all__ = ["NanoTracker"]
 #: Side of a window, and of the whole view that `embed` computes.
 WINDOW_SIZE = 128
 WHOLE_SIZE = 512
-#: Of the features: the fine ones, and the levels of the pyramid.
-STRIDES = (2, 4, 8, 16, 32)
 _LOW_RES = 256
 _EMBEDDING_SIDE = 64
 #: Whole views per forward pass: about 100 MB of activations each.
@@ -199,30 +200,13 @@ class NanoTracker:
 
     def to_arrays(self, embedding: Embedding) -> dict[str, NDArray[np.float16]]:
         """Return the whole view; see `StorableTracker.to_arrays`."""
-        features = self._whole_of(embedding)
-        named = {"fine": features.fine}
-        named |= {f"level{n}": level for n, level in enumerate(features.levels)}
-        with np.errstate(over="ignore"):
-            return {
-                name: tensor.float().cpu().numpy().astype(np.float16)
-                for name, tensor in named.items()
-            }
+        return features_to_arrays(self._whole_of(embedding))
 
     def from_arrays(
         self, arrays: Mapping[str, NDArray[np.generic]], image: NDArray[np.uint8]
     ) -> Embedding:
         """Return the embedding again; see `StorableTracker.from_arrays`."""
-        names = ["fine", *(f"level{n}" for n in range(len(arrays) - 1))]
-        shapes = [arrays[name].shape for name in names if name in arrays]
-        if sorted(names) != sorted(arrays) or shapes != _shapes(WHOLE_SIZE):
-            raise ModelError(
-                "These arrays are no embedding of nano; embed the image again."
-            )
-        tensors = [
-            torch.from_numpy(np.asarray(arrays[name], np.float32)).to(self._device)
-            for name in names
-        ]
-        whole = Features(tensors[0], tuple(tensors[1:]))
+        whole = features_from_arrays(arrays, WHOLE_SIZE, self._device)
         return self._embedding(check_rgb(image), whole)
 
     def _embedding(self, image: NDArray[np.uint8], whole: Features) -> Embedding:
@@ -311,7 +295,7 @@ class NanoTracker:
     def _decode(
         self, features: Features, prompts: Sequence[WindowPrompt], size: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        tensors = _to_tensors(prompts, size // 2, self._device)
+        tensors = to_tensors(prompts, size // 2, self._device)
         with torch.inference_mode(), self._precision():
             logits, scores = self.network.decode(features, tensors)
         return logits.float().cpu().numpy(), scores.float().sigmoid().cpu().numpy()
@@ -339,13 +323,6 @@ class _Progress:
         self.tell()
 
 
-def _shapes(size: int) -> list[tuple[int, ...]]:
-    """Return the shapes of the features of one view, fine ones first."""
-    sides = [size // stride for stride in STRIDES]
-    channels = [TAP_CHANNELS[0], *[PYRAMID_CHANNELS] * (len(STRIDES) - 1)]
-    return [(1, width, side, side) for width, side in zip(channels, sides, strict=True)]
-
-
 def _hash_weights(network: NanoNet) -> str:
     """Return twelve hex digits that tell weights apart."""
     digest = hashlib.blake2b(digest_size=6)
@@ -353,28 +330,3 @@ def _hash_weights(network: NanoNet) -> str:
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _to_tensors(
-    prompts: Sequence[WindowPrompt], cells: int, device: torch.device
-) -> PromptTensors:
-    """Stack prompts; missing clicks are label -1, missing boxes NaN."""
-    most = max(1, *(len(prompt.points) for prompt in prompts))
-    points = np.zeros((len(prompts), most, 2), np.float32)
-    labels = np.full((len(prompts), most), -1, np.float32)
-    boxes = np.full((len(prompts), 4), np.nan, np.float32)
-    masks = np.zeros((len(prompts), 1, cells, cells), np.float32)
-    has_mask = np.zeros(len(prompts), np.float32)
-    for index, prompt in enumerate(prompts):
-        points[index, : len(prompt.points)] = prompt.points
-        labels[index, : len(prompt.points)] = prompt.labels
-        if prompt.box is not None:
-            boxes[index] = prompt.box
-        if prompt.mask is not None:
-            masks[index, 0], has_mask[index] = prompt.mask, 1
-    return PromptTensors(
-        *(
-            torch.from_numpy(array).to(device)
-            for array in (points, labels, boxes, masks, has_mask)
-        )
-    )
