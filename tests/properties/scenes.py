@@ -298,6 +298,11 @@ def plane_of(visit: Visit) -> tuple[int, ...]:
     return tuple(round(at) for at in visit.index)
 
 
+def contrast_of(data: NDArray[Any]) -> tuple[float, float]:
+    """Return contrast limits that show ground and discs apart."""
+    return float(np.nanmin(data)), float(np.nanmax(data))
+
+
 def pixels_of(scene: Scene) -> NDArray[Any]:
     """Return the image's pixels, with all discs."""
     ground, bright = (COLOURED if scene.rgb else VALUES)[scene.dtype]

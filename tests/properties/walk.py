@@ -19,6 +19,7 @@ from tests.properties.scenes import (
     AREA_WAYS,
     Scene,
     Visit,
+    contrast_of,
     data_of,
     disc_of,
     is_mixed,
@@ -71,12 +72,16 @@ class Walk:
         if scene.beside is not None:
             shape, place = scene.beside
             self.viewer.add_image(np.zeros(shape, np.uint8), **place.keywords)
-        pixels = stored(scene, pixels_of(scene) if data is None else data)
+        array = pixels_of(scene) if data is None else data
+        pixels = stored(scene, array)
         self.image: Image = self.viewer.add_image(
             pixels,
             rgb=scene.rgb,
             multiscale=isinstance(pixels, list),
             axis_labels=AXIS_LABELS[-len(scene.shape) :],
+            # The model sees what is shown; what napari finds by itself, of a part of
+            # the data, may show everything white.
+            contrast_limits=contrast_of(array),
             **scene.place.keywords,
         )
         self.session = Session(self.viewer, engine=engine)
