@@ -561,3 +561,28 @@ def test_one_object_that_is_too_large_does_not_stop_the_others():
     prompts = [Prompt([(5, 5)], [1]), Prompt([(9, 9)], [1])]
     found = zoom.predict(zoom.embedding(), prompts, multimask=False)
     assert [[mask.mask().any() for mask in masks] for masks in found] == [[False]] * 2
+
+
+def test_a_tracker_of_unknown_size_is_shown_the_whole_plane():
+    class Unsized(Coarse):
+        """As trackers were before sizes were asked for."""
+
+        view_size = property()
+
+        def __getattribute__(self, name):
+            if name == "view_size":
+                raise AttributeError(name)
+            return super().__getattribute__(name)
+
+    desk = Desk(np.zeros((3000, 2000, 3), np.uint8))
+    seen = []
+
+    def embed(patch):
+        seen.append(patch)
+        return Coarse().embed([patch.read(ArrayPicture(desk.plane))])[0]
+
+    tracker = Unsized()
+    zoom = Zoom(tracker, (3000, 2000), embed)
+    zoom.predict(zoom.embedding(), [Prompt([(5, 5)], [1])], multimask=True)
+    assert [patch.box for patch in seen] == [(0, 0, 3000, 2000)]
+    assert seen[0].is_plain

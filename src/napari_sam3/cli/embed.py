@@ -31,7 +31,6 @@ from napari_sam3.core.tracker import StorableTracker, WindowTracker
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_sam3.core.tracker import Tracker
     from napari_sam3.viewer.looks import Sight
 
 __all__ = ["run"]
@@ -78,7 +77,7 @@ def _sight(contrast: str | None) -> Sight:
     return Sight(contrast or read_settings().contrast)
 
 
-def _load(options: argparse.Namespace, progress: Progress) -> Tracker:
+def _load(options: argparse.Namespace, progress: Progress) -> StorableTracker:
     from napari_sam3.models.build import build_tracker
 
     progress.say(f"loading the model {options.model}")
@@ -109,8 +108,8 @@ class Embedder:
 
     Parameters
     ----------
-    tracker : Tracker
-        Whose embeddings can be stored.
+    tracker : StorableTracker
+        The model.
     store : EmbeddingStore
         Where they go.
     progress : Progress
@@ -128,7 +127,7 @@ class Embedder:
 
     def __init__(
         self,
-        tracker: Tracker,
+        tracker: StorableTracker,
         store: EmbeddingStore,
         progress: Progress,
         *,

@@ -12,7 +12,14 @@ from napari_sam3.core.picture import Picture
 from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.prompt import Prompt
 
-__all__ = ["Report", "StorableTracker", "Tracker", "WindowTracker", "no_report"]
+__all__ = [
+    "Report",
+    "SizedTracker",
+    "StorableTracker",
+    "Tracker",
+    "WindowTracker",
+    "no_report",
+]
 
 #: Gets how much is done, and of how much; an exception in it ends the work.
 Report = Callable[[int, int], object]
@@ -53,11 +60,6 @@ class Tracker(Protocol):
     @property
     def is_quick(self) -> bool:
         """Whether an image is embedded in a moment, so that it may be done unasked."""
-        ...
-
-    @property
-    def view_size(self) -> int:
-        """Side of the square that the encoder sees: larger images lose detail."""
         ...
 
     def embed(
@@ -116,7 +118,17 @@ class Tracker(Protocol):
 
 
 @runtime_checkable
-class WindowTracker(Tracker, Protocol):
+class SizedTracker(Tracker, Protocol):
+    """A model of which it is known how much of an image it sees at once."""
+
+    @property
+    def view_size(self) -> int:
+        """Side of the square that the encoder sees: larger images lose detail."""
+        ...
+
+
+@runtime_checkable
+class WindowTracker(SizedTracker, Protocol):
     """A model whose encoder is so cheap that it looks at windows around each prompt."""
 
     def open(self, picture: Picture) -> Embedding:
@@ -143,7 +155,7 @@ class WindowTracker(Tracker, Protocol):
 
 
 @runtime_checkable
-class StorableTracker(Tracker, Protocol):
+class StorableTracker(SizedTracker, Protocol):
     """A model whose embeddings can be kept on disk."""
 
     def to_arrays(self, embedding: Embedding) -> dict[str, NDArray[np.float16]]:

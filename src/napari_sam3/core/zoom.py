@@ -20,7 +20,7 @@ from napari_sam3.core.extent import (
 from napari_sam3.core.patches import WHOLE_RATIO, Lattice, Patch, whole_patch
 from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.prompt import Box, Prompt
-from napari_sam3.core.tracker import Tracker
+from napari_sam3.core.tracker import SizedTracker, Tracker
 
 __all__ = ["Zoom"]
 
@@ -79,7 +79,8 @@ class Zoom:
     Parameters
     ----------
     tracker : Tracker
-        Which answers about each window.
+        Which answers about each window. If it is not known how much it sees at once
+        (`SizedTracker`), it is shown the whole plane.
     shape : tuple of int
         (rows, columns) of the plane.
     embed : callable
@@ -102,16 +103,20 @@ class Zoom:
         whole: bool = False,
         on_first: Callable[[_Answers], object] | None = None,
     ) -> None:
+        self.view_size = max(shape)
+        if isinstance(tracker, SizedTracker):
+            self.view_size = tracker.view_size
+        else:
+            whole = True
         self._tracker = tracker
-        self._lattice = Lattice(shape, tracker.view_size)
+        self._lattice = Lattice(shape, self.view_size)
         self._embed = embed
         self._field = field
-        self._whole = whole_patch(shape, tracker.view_size) if whole else None
+        self._whole = whole_patch(shape, self.view_size) if whole else None
         self._on_first = on_first
         self.model_id = tracker.model_id
         self.fingerprint = tracker.fingerprint
         self.low_res_size = tracker.low_res_size
-        self.view_size = tracker.view_size
 
     @property
     def device(self) -> Any:
