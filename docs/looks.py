@@ -7,7 +7,6 @@ see, with one click and the mask that it answers with. It writes
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -191,15 +190,10 @@ def main(argv: list[str] | None = None) -> int:
     """
     from napari.components import ViewerModel
 
-    from docs.pictures import with_few_colours
+    from docs.pictures import chosen_folder, with_few_colours
     from napari_sam3 import attach
 
-    parser = argparse.ArgumentParser(description="Draw what the model sees.")
-    parser.add_argument(
-        "--out", type=Path, default=_ROOT / "docs/images", help="folder for them"
-    )
-    folder = parser.parse_args(argv).out
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = chosen_folder(argv, "Draw what the model sees.")
     grey, stained = ViewerModel(), ViewerModel()
     grey.add_image(dark_field(), name="nuclei")
     stains = two_stains()

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-__all__ = ["numbered", "point", "to_image", "with_few_colours"]
+__all__ = ["chosen_folder", "numbered", "point", "to_image", "with_few_colours"]
 
 #: Colours, of 256, that stay exactly what they are: those of the panel.
 _EXACT = 24
 #: Of the clicks, which are small: blue on the object, orange on the background.
 _CLICKS = ((86, 180, 233), (230, 159, 0))
+
+
+def chosen_folder(argv: Sequence[str] | None, description: str) -> Path:
+    """Read from the command line where pictures go.
+
+    Parameters
+    ----------
+    argv : sequence of str or None
+        Arguments; None for those of the process.
+    description : str
+        What the program does.
+
+    Returns
+    -------
+    Path
+        By default ``docs/images``; made if it is not there.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path(__file__).resolve().parent / "images",
+        help="folder for them",
+    )
+    folder: Path = parser.parse_args(argv).out
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def numbered(panel: Any, parts: Sequence[Any]) -> Image.Image:

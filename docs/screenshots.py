@@ -8,7 +8,6 @@ and writes ``docs/images/*.png``.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -215,12 +214,9 @@ def main(argv: list[str] | None = None) -> int:
     int
         0.
     """
-    parser = argparse.ArgumentParser(description="Take pictures of the window.")
-    parser.add_argument(
-        "--out", type=Path, default=_ROOT / "docs/images", help="folder for them"
-    )
-    folder = parser.parse_args(argv).out
-    folder.mkdir(parents=True, exist_ok=True)
+    from docs.pictures import chosen_folder
+
+    folder = chosen_folder(argv, "Take pictures of the window.")
     with _fresh_settings():
         camera = Photographer(folder)
         _follow_tutorial(camera)

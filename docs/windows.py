@@ -7,7 +7,6 @@ way becomes a panel. It writes ``docs/images/large-windows.png``.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -124,14 +123,9 @@ def main(argv: list[str] | None = None) -> int:
         0.
     """
     from docs.looks import beside_each_other
-    from docs.pictures import with_few_colours
+    from docs.pictures import chosen_folder, with_few_colours
 
-    parser = argparse.ArgumentParser(description="Draw what windows show.")
-    parser.add_argument(
-        "--out", type=Path, default=_ROOT / "docs/images", help="folder for it"
-    )
-    folder = parser.parse_args(argv).out
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = chosen_folder(argv, "Draw what windows show.")
     picture = with_few_colours(beside_each_other(_panels()))
     picture.save(folder / NAMES[0], optimize=True)
     return 0

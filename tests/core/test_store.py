@@ -463,3 +463,14 @@ def test_the_folder_is_the_environments_or_the_systems(
 def test_the_shared_store_is_one() -> None:
     assert shared_store() is shared_store()
     assert shared_store().cap == 10 * 2**30
+
+
+def test_the_same_cap_again_lists_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The panel sets it at every start, on the thread of the window."""
+    EmbeddingStore(tmp_path).cap = 40_000
+    again = EmbeddingStore(tmp_path)
+    monkeypatch.setattr(again, "tidy", lambda: pytest.fail("it was listed"))
+    again.cap = 40_000
+    assert again.cap == 40_000

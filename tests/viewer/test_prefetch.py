@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from napari.components import ViewerModel
 
 from napari_sam3.core.journal import Plane
 from napari_sam3.viewer import prefetch
-from napari_sam3.viewer.engine import Engine
+from napari_sam3.viewer.engine import Engine, ModelChoice
 from napari_sam3.viewer.inference import InferenceThread, Job, News
 from napari_sam3.viewer.prefetch import beside, neighbours
 from napari_sam3.viewer.session import Session
@@ -442,3 +443,22 @@ def test_it_ends_when_it_is_not_wanted_any_more(stack, engine, fake, how):
     rested(engine)
     assert len(engine.cache) <= 1
     session.close()
+
+
+def test_a_model_that_encodes_nothing_in_advance_reads_nothing(stack, tracker):
+    reads = []
+    engine = Engine(build=lambda model, **_: tracker, fetches_ahead=True)
+    choice = ModelChoice()
+    engine.tracker(choice, lambda news: None)
+    source = source_of(stack.layers[0].data, Plane((2, 3), (2, 3, None, None)))
+    source = replace(source, before_read=lambda: reads.append(1))
+    checksum = PlaneSource.checksum
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            PlaneSource, "checksum", lambda self: reads.append(1) or checksum(self)
+        )
+        prefetch.fetch_ahead(engine, choice, source, lambda news: None)
+        assert reads == []
+        whole = replace(source, whole=True)
+        prefetch.fetch_ahead(engine, choice, whole, lambda news: None)
+    assert reads

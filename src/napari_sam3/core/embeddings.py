@@ -10,7 +10,7 @@ from napari_sam3.core.errors import ModelError
 from napari_sam3.core.prediction import Embedding
 from napari_sam3.core.recent import Recent
 
-__all__ = ["EmbeddingCache"]
+__all__ = ["EmbeddingCache", "checked_bytes"]
 
 
 class EmbeddingCache:
@@ -113,14 +113,39 @@ class EmbeddingCache:
             return freed
 
 
-def _checked_budget(budget: int) -> int:
+def checked_bytes(number: int, what: str, remedy: str) -> int:
+    """Refuse what is no number of bytes.
+
+    Parameters
+    ----------
+    number : int
+        Of any integer type.
+    what : str
+        Whose it is, such as "The cache's budget".
+    remedy : str
+        An example, and what 0 means.
+
+    Returns
+    -------
+    int
+        Python's own.
+
+    Raises
+    ------
+    ModelError
+        If it is no whole number, or negative.
+    """
     try:
-        number = operator.index(budget)
+        checked = operator.index(number)
     except TypeError:
-        number = -1
-    if number < 0:
+        checked = -1
+    if checked < 0:
         raise ModelError(
-            f"The cache's budget is {budget!r}; give a whole number of bytes, such as "
-            "2 * 2**30, or 0 to keep one image only."
+            f"{what} is {number!r}; give a whole number of bytes, such as {remedy}."
         )
-    return number
+    return checked
+
+
+def _checked_budget(budget: int) -> int:
+    remedy = "2 * 2**30, or 0 to keep one image only"
+    return checked_bytes(budget, "The cache's budget", remedy)

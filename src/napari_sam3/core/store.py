@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import operator
 import os
 import re
 from collections.abc import Mapping
@@ -23,7 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.core.errors import ModelError, StateError
+from napari_sam3.core.embeddings import checked_bytes
+from napari_sam3.core.errors import StateError
 from napari_sam3.core.shared_files import is_abandoned, listed, write_shared
 from napari_sam3.core.stored_file import (
     FORMAT,
@@ -117,15 +117,15 @@ class EmbeddingStore:
     @cap.setter
     def cap(self, cap: int) -> None:
         number = _checked_cap(cap)
-        if self._own_cap is not None or number != self.cap:
-            self._own_cap = None
-            try:
-                write_shared(
-                    self.folder / _CAP_FILE, [memoryview(str(number).encode())]
-                )
-            except OSError as error:
-                self._own_cap = number
-                self._tell(error)
+        if self._own_cap is None and number == self.cap:
+            return  # to list what is there would hold up every start of the panel
+        self._own_cap = None
+        try:
+            content = memoryview(str(number).encode())
+            write_shared(self.folder / _CAP_FILE, [content])
+        except OSError as error:
+            self._own_cap = number
+            self._tell(error)
         self.tidy()
 
     @property
@@ -331,13 +331,4 @@ def shared_store() -> EmbeddingStore:
 
 
 def _checked_cap(cap: int) -> int:
-    try:
-        number = operator.index(cap)
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise ModelError(
-            f"The store's cap is {cap!r}; give a whole number of bytes, such as "
-            "10 * 2**30, or 0 to keep nothing."
-        )
-    return number
+    return checked_bytes(cap, "The store's cap", "10 * 2**30, or 0 to keep nothing")

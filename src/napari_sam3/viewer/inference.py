@@ -139,10 +139,8 @@ class Lane:
         """Give up everything that runs or waits."""
         for ticket in tuple(self._asides):
             self.drop_aside(ticket)
+        self.drop_offer()
         with self._lock:
-            if self._offered is not None:
-                self._offered.set()
-                self._offered = None
             self._drop_waiting()
             for ticket, _ in self._queue:
                 self._put(ticket, Outcome(ticket, was_cancelled=True))

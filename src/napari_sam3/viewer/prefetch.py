@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from napari_sam3.core.journal import Plane
+from napari_sam3.core.tracker import WindowTracker
 from napari_sam3.viewer.engine import Engine, ModelChoice, Tell
 from napari_sam3.viewer.inference import Cancelled, News
 from napari_sam3.viewer.sources import Channel, PlaneKey, PlaneSource
@@ -98,8 +99,8 @@ def fetch_ahead(
         tell(News("resting"))
         time.sleep(_STEP)
     tracker = engine.loaded(choice)
-    if tracker is None:
-        return
+    if tracker is None or (isinstance(tracker, WindowTracker) and not source.whole):
+        return  # the latter encodes nothing in advance: planes were read in vain
 
     def go_on() -> None:
         if not engine.fetches_ahead:  # it was turned off meanwhile

@@ -54,8 +54,7 @@ class Seeing:
     def whole_plane(self, whole: bool) -> None:
         if not isinstance(whole, bool | np.bool_):
             raise StateError(f"whole_plane is {whole!r}; give True or False.")
-        if self._bench.is_closed:
-            raise StateError("This session is closed; attach to the viewer again.")
+        self._check_open()
         if bool(whole) != self._bench.whole:
             self._bench.echo(f"s.whole_plane = {bool(whole)}")
             self._bench.whole = bool(whole)
@@ -153,12 +152,15 @@ class Seeing:
             channel_planes(viewer, image, key.plane, sight)
 
     def _look(self, sight: Sight, line: str) -> None:
-        if self._bench.is_closed:
-            raise StateError("This session is closed; attach to the viewer again.")
+        self._check_open()
         if sight != self._bench.sight:
             self._bench.sight = sight
             self._bench.echo(line)
             self._bench.refresh()
+
+    def _check_open(self) -> None:
+        if self._bench.is_closed:
+            raise StateError("This session is closed; attach to the viewer again.")
 
 
 def _axis_and_indices(channels: Any) -> tuple[int, tuple[int, ...]] | None:

@@ -312,10 +312,6 @@ class Workspace(Seeing):
         set_polarity(self._bench.drafting.ensure_points(), positive)
         self._bench.changed.emit()
 
-    def _check_open(self) -> None:
-        if self._bench.is_closed:
-            raise StateError("This session is closed; attach to the viewer again.")
-
     def _echo_layer(self, name: str, layer: Any) -> None:
         value = "None" if layer is None else f"viewer.layers[{real(layer).name!r}]"
         self._bench.echo(f"s.{name} = {value}")
