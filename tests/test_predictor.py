@@ -12,9 +12,11 @@ from napari_sam3 import (
     ModelError,
     PromptError,
     SAM3InteractiveImagePredictor,
+    SizeHint,
     StateError,
 )
 from tests.discs import DISCS, disc
+from tests.fakes import FakeTracker
 
 POINT = {"point_coords": np.array([[70, 60]]), "point_labels": np.array([1])}
 BOX = np.array([50, 40, 91, 81])
@@ -401,3 +403,126 @@ def test_batch_lists_fit_the_images(predictor, cells):
 def test_bad_settings_are_refused(tracker, arguments):
     with pytest.raises(ModelError):
         SAM3InteractiveImagePredictor(**{"sam_model": tracker, **arguments})
+
+
+# --- hints: our extension ---
+
+
+@pytest.fixture
+def asked() -> FakeTracker:
+    return FakeTracker()
+
+
+def test_a_hint_reaches_the_model(asked):
+    predictor = SAM3InteractiveImagePredictor(asked)
+    predictor.set_image(np.zeros((80, 90, 3), np.uint8))
+    hint = SizeHint(sizes_px=(30, 32), view_px=70)
+    predictor.predict([[20, 30]], [1], size_hint=hint)
+    predictor.predict(box=[[0.1, 0.1, 0.5, 0.5]] * 2, normalize_coords=False)
+    predictor.predict(
+        box=[[0.1, 0.1, 0.5, 0.5]] * 2, normalize_coords=False, size_hint=hint
+    )
+    found = [prompt.size_hint for prompt in asked.prompts]
+    assert found == [hint, None, None, hint, hint]
+
+
+def test_a_batch_has_one_hint_or_one_per_image(asked):
+    predictor = SAM3InteractiveImagePredictor(asked)
+    predictor.set_image_batch([np.zeros((80, 90, 3), np.uint8)] * 2)
+    points, labels = [[[20, 30]]] * 2, [[1]] * 2
+    one, two = SizeHint((30,)), SizeHint((40,))
+    for hint in (one, [one, two], [None, two], None):
+        predictor.predict_batch(points, labels, size_hint=hint)
+    found = [prompt.size_hint for prompt in asked.prompts]
+    assert found == [one, one, one, two, None, two, None, None]
+    with pytest.raises(PromptError, match="size_hint must be a list with one entry"):
+        predictor.predict_batch(points, labels, size_hint=[one])
+
+
+def test_a_hint_is_given_by_name_and_by_nothing_else(asked):
+    predictor = SAM3InteractiveImagePredictor(asked)
+    predictor.set_image(np.zeros((80, 90, 3), np.uint8))
+    hint = SizeHint((30,))
+    with pytest.raises(TypeError):
+        predictor.predict([[20, 30]], [1], None, None, True, False, True, hint)
+    with pytest.raises(PromptError, match="give a SizeHint"):
+        predictor.predict([[20, 30]], [1], size_hint=30)
+    with pytest.raises(PromptError, match="empty"):
+        predictor.predict(size_hint=hint)
+
+
+# --- earlier masks that are remembered at full resolution ---
+
+
+class FakeWindowTracker(FakeTracker):
+    """Says that it looks through windows; answers as before."""
+
+    def open(self, picture):
+        raise NotImplementedError
+
+    def without_windows(self):
+        raise NotImplementedError
+
+
+def told_again(tracker, image, *, change: float = 0.0):
+    """Hand back the second of three masks; what the model was told, and its mask."""
+    predictor = SAM3InteractiveImagePredictor(tracker)
+    predictor.set_image(image)
+    masks, _, low_res = predictor.predict([[300, 200]], [1])
+    earlier = low_res[1:2] + np.float32(change)
+    predictor.predict([[300, 200]], [1], mask_input=earlier)
+    return predictor, tracker.prompts[-1], masks[1], earlier
+
+
+def test_a_windowed_model_is_given_its_masks_at_full_resolution():
+    tracker = FakeWindowTracker()
+    image = np.zeros((400, 600, 3), np.uint8)
+    predictor, told, mask, earlier = told_again(tracker, image)
+    row0, col0, row1, col1 = map(int, told.mask_box)
+    assert np.array_equal(told.mask_logits > 0, mask[row0:row1, col0:col1])
+    assert (told.mask_logits > 0).sum() == mask.sum() > 100
+    # Another image knows nothing of it; nor does the same one, set again.
+    predictor.set_image(image)
+    predictor.predict([[300, 200]], [1], mask_input=earlier)
+    assert tracker.prompts[-1].mask_box is None
+    assert np.array_equal(tracker.prompts[-1].mask_logits, earlier[0])
+
+
+def test_a_windowed_model_is_given_other_masks_as_they_are():
+    image = np.zeros((400, 600, 3), np.uint8)
+    _, told, _, earlier = told_again(FakeWindowTracker(), image, change=0.5)
+    assert told.mask_box is None
+    assert np.array_equal(told.mask_logits, earlier[0])
+
+
+def test_other_models_are_given_exactly_what_was_handed_back():
+    image = np.zeros((400, 600, 3), np.uint8)
+    _, told, _, earlier = told_again(FakeTracker(), image)
+    assert told.mask_box is None
+    assert told.mask_logits.dtype == np.float32
+    assert np.array_equal(told.mask_logits, earlier[0])
+
+
+def test_masks_of_a_batch_are_those_of_their_image():
+    tracker = FakeWindowTracker()
+    predictor = SAM3InteractiveImagePredictor(tracker)
+    predictor.set_image_batch([np.zeros((400, 600, 3), np.uint8)] * 2)
+    places = [[[300, 200]], [[100, 90]]]
+    _, _, low_res = predictor.predict_batch(places, [[1]] * 2, multimask_output=False)
+    for masks, known in ((low_res, True), (low_res[::-1], False)):
+        predictor.predict_batch(places, [[1]] * 2, mask_input_batch=masks)
+        told = tracker.prompts[-2:]
+        assert [one.mask_box is not None for one in told] == [known] * 2
+
+
+def test_many_objects_get_their_own_masks_back():
+    tracker = FakeWindowTracker()
+    predictor = SAM3InteractiveImagePredictor(tracker)
+    predictor.set_image(np.zeros((400, 600, 3), np.uint8))
+    points, labels = [[[300, 200]], [[100, 90]]], [[1], [1]]
+    masks, _, low_res = predictor.predict(points, labels, multimask_output=False)
+    predictor.predict(points, labels, mask_input=low_res, multimask_output=False)
+    for told, mask in zip(tracker.prompts[-2:], masks[:, 0], strict=True):
+        row0, col0, row1, col1 = map(int, told.mask_box)
+        assert (told.mask_logits > 0).sum() == mask.sum()
+        assert np.array_equal(told.mask_logits > 0, mask[row0:row1, col0:col1])

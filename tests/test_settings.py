@@ -23,6 +23,7 @@ VALUES = {
     "store_gb": 1.5,
     "fetches_ahead": False,
     "contrast": "percentiles",
+    "use_hints": False,
     "max_hole_area": 12.5,
     "max_sprinkle_area": 3.0,
     "keep_clicked": True,

@@ -66,7 +66,7 @@ def background(rng: np.random.Generator, size: int) -> np.ndarray:
 def _random_colour(rng: np.random.Generator, luminance: float) -> np.ndarray:
     """Pick a colour, float (3,), of random hue and saturation about a luminance."""
     hue = rng.uniform(0, 1) + np.array([0, 1 / 3, 2 / 3])
-    tint = np.cos(2 * np.pi * hue) * log_uniform(rng, 0.03, 0.5)
+    tint = np.cos(2 * np.pi * hue) * log_uniform(rng, 0.02, 0.35)
     return np.clip(luminance + tint, 0, 1)
 
 
@@ -240,7 +240,7 @@ def _expose(
 
 def _photograph(rng: np.random.Generator, scene: Scene, d: Depth) -> np.ndarray:
     """One picture of a scene, uint8 (size, size, 3), however faint."""
-    in_colour = rng.random() < 0.5
+    in_colour = rng.random() < 0.3
     separate = in_colour and rng.random() < 0.6
     main, inner, contrast = _expose(rng, scene, d, separate)
     # Large objects can be told apart in noise that would hide small ones.

@@ -43,11 +43,16 @@ def pack(source: Path, target: Path, metadata: dict[str, str]) -> int:
     Raises
     ------
     RuntimeError
-        If the tensors are not exactly the network's.
+        If the tensors are not exactly the network's, its ranking included.
     ValueError
         If the file is larger than the wheel may carry.
     """
     state = load_file(source)
+    if not any(name.startswith("ranking.") for name in state):
+        raise RuntimeError(
+            f"{source} cannot rank the masks of a ladder; teach it with "
+            "training.ranking, and pack what that writes."
+        )
     NanoNet().load_state_dict(state)  # nothing missing, nothing extra
     half = {name: _shrink(name, tensor) for name, tensor in state.items()}
     partial = target.with_suffix(".partial")

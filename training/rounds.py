@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from napari_sam3.models.nano.network import NanoNet
@@ -14,37 +13,41 @@ from training.sampling import Batch
 __all__ = ["ROUND_CHANCES", "play"]
 
 #: Chance of a step to train the first, second, ... round.
-ROUND_CHANCES = (0.36, 0.22, 0.17, 0.1, 0.08, 0.07)
+ROUND_CHANCES = (0.6, 0.19, 0.1, 0.05, 0.03, 0.03)
 
 _DROPPED_MASKS = 0.15
-_ROUGH_MASKS = 0.12
+#: Share of drafts that are only looked at again, without another click.
+_LOOKED_AT_AGAIN = 0.35
 
 
 def _first_prompts(
     batch: Batch, truth: Tensor, generator: torch.Generator
 ) -> PromptTensors:
-    """Boxes where there are any, else a click, else a rough mask and a click."""
-    count, height, width = truth.shape
-    none = torch.zeros_like(truth, dtype=torch.bool)
-    found, labels = worst_click(truth > 0.5, none, generator)
+    """Boxes where there are any, else a click; what was done before stays."""
+    count = len(truth)
+    drafts = batch.mask.flatten(0, 1)
+    has_mask = batch.has_mask.flatten()
+    earlier = (drafts > 0) & (has_mask > 0)[:, None, None]
+    found, labels = worst_click(truth > 0.5, earlier, generator)
     given = batch.click.flatten(0, 1)
     points = torch.where(given.isnan(), found, given)
     # A speck that covers no cell by half still has its given click.
     labels = torch.where(given[:, 0].isnan(), labels, 1.0)
     boxes = batch.box.flatten(0, 1)
+    before = batch.labels.flatten(0, 1)
+    chance = torch.rand(count, generator=generator)
     boxed = ~boxes[:, 0].isnan()
-    alone = torch.rand(count, generator=generator) < 0.75
-    labels = torch.where(boxed & alone, -1.0, labels)
-    noise = torch.randn(count, 1, 8, 8, generator=generator)
-    noise = F.interpolate(noise, (height, width), mode="bilinear") * 6
-    rough = (truth[:, None] - 0.5) * 8 + noise
-    use = torch.rand(count, generator=generator) < _ROUGH_MASKS
-    use &= boxes[:, 0].isnan()
-    wrong, wrong_label = worst_click(truth > 0.5, rough[:, 0] > 0, generator)
-    points = torch.where(use[:, None], wrong, points)
-    labels = torch.where(use, wrong_label, labels)
-    masks = rough * use[:, None, None, None]
-    return PromptTensors(points[:, None], labels[:, None], boxes, masks, use.float())
+    known = (before >= 0).any(1)
+    enough = (has_mask > 0) & (chance < _LOOKED_AT_AGAIN)
+    enough |= (has_mask == 0) & (known | (boxed & (chance < 0.75)))
+    labels = torch.where(enough, -1.0, labels)
+    return PromptTensors(
+        torch.cat([batch.points.flatten(0, 1), points[:, None]], 1),
+        torch.cat([before, labels[:, None]], 1),
+        boxes,
+        drafts[:, None],
+        has_mask,
+    )
 
 
 def _next_prompts(
@@ -96,6 +99,7 @@ def play(
     prompts = _first_prompts(batch, truth, generator)
     for _ in range(rounds - 1):
         with torch.no_grad():
-            logits, _ = network.decode(features, prompts)
+            logits = network.decode(features, prompts).logits
         prompts = _next_prompts(prompts, logits, truth, generator)
-    return network.decode(features, prompts)
+    decoded = network.decode(features, prompts)
+    return decoded.logits, decoded.scores

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3 import SAM3InteractiveImagePredictor, build_tracker
+from napari_sam3 import build_tracker
 from napari_sam3.core.patches import Patch
 from napari_sam3.core.picture import ArrayPicture
 from napari_sam3.core.prediction import Embedding, Prediction
@@ -26,7 +26,8 @@ from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.tracker import Report, Tracker, WindowTracker, no_report
 from napari_sam3.core.zoom import Zoom
 from training.data import LabelledImage, load_split
-from training.evaluate import measure_object
+from training.protocol import measure_object
+from training.responders import TrackerResponder
 from training.user import ObjectResult
 
 __all__ = ["WAYS", "OnDemand", "gain", "main", "measure", "small_objects", "tabulate"]
@@ -131,19 +132,19 @@ def measure(
     """
     one_view = tracker.without_windows()
     trackers = (one_view, OnDemand(one_view), tracker)
-    predictors = [SAM3InteractiveImagePredictor(one) for one in trackers]
+    responders = [TrackerResponder(one) for one in trackers]
     results = []
     for image in images:
         chosen = small_objects(image, count)
         if not chosen:
             continue
         pixels = np.ascontiguousarray(image.image)
-        for predictor in predictors:
-            predictor.set_image(pixels)
+        for responder in responders:
+            responder.set_image(pixels)
         results += [
             {
-                way: measure_object(predictor, image, label, _CLICKS)
-                for way, predictor in zip(WAYS, predictors, strict=True)
+                way: measure_object(responder, image, label, _CLICKS)
+                for way, responder in zip(WAYS, responders, strict=True)
             }
             for label in chosen
         ]

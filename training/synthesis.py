@@ -6,13 +6,44 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from training.adherent import adherent
 from training.camera import render
+from training.colonies import bacteria, cocci, yeasts
+from training.electron import axons, neurites
+from training.exposure import Specimen, expose
+from training.fluorescence import cytoplasm, nuclei
+from training.materials import droplets, leaves, pebbles
+from training.monolayers import monolayer
+from training.scenes import FAMILIES as SHAPES
 from training.scenes import boundaries, draw_scene
+from training.tissues import histology, organoids, plant
+
+# Families that know their own looks, each with its share of the pictures; loose
+# objects of all shapes and looks make up the rest.
+SPECIMENS: dict[str, tuple[Callable[[np.random.Generator, int], Specimen], float]] = {
+    "colony": (bacteria, 0.14),
+    "cocci": (cocci, 0.04),
+    "yeast_colony": (yeasts, 0.06),
+    "monolayer": (monolayer, 0.06),
+    "adherent": (adherent, 0.06),
+    "nuclei": (nuclei, 0.05),
+    "cytoplasm": (cytoplasm, 0.06),
+    "neurites": (neurites, 0.05),
+    "axons": (axons, 0.04),
+    "histology": (histology, 0.05),
+    "plant": (plant, 0.05),
+    "organoids": (organoids, 0.05),
+    "droplets": (droplets, 0.04),
+    "pebbles": (pebbles, 0.03),
+    "leaves": (leaves, 0.05),
+}
+FAMILIES = (*SHAPES, *SPECIMENS)
 
 
 def synthesize(
@@ -27,7 +58,7 @@ def synthesize(
     size : int, default 320
         Side of the picture.
     family : str, optional
-        One of `training.scenes.FAMILIES`; at random if not given.
+        One of `FAMILIES`; at random, by its share, if not given.
 
     Returns
     -------
@@ -35,8 +66,22 @@ def synthesize(
     labels : np.ndarray, uint16, shape (size, size)
         0 is background; the objects are 1 to n, each connected.
     """
-    scene = draw_scene(rng, size, family)
-    return render(rng, scene), scene.labels.astype(np.uint16)
+    family = family or _pick(rng)
+    if family not in SPECIMENS:
+        scene = draw_scene(rng, size, family)
+        return render(rng, scene), scene.labels.astype(np.uint16)
+    draw = SPECIMENS[family][0]
+    specimen = draw(rng, size)
+    while not specimen.labels.any():
+        specimen = draw(rng, size)
+    return expose(rng, specimen), specimen.labels.astype(np.uint16)
+
+
+def _pick(rng: np.random.Generator) -> str:
+    """Draw one of `FAMILIES` by its share."""
+    odds = [share for _, share in SPECIMENS.values()]
+    rest = (1 - sum(odds)) / len(SHAPES)
+    return str(rng.choice(FAMILIES, p=[rest] * len(SHAPES) + odds))
 
 
 def outlined(image: np.ndarray, labels: np.ndarray) -> np.ndarray:

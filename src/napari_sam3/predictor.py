@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_sam3.core.errors import ModelError, PromptError, StateError
 from napari_sam3.core.finish import Finish
+from napari_sam3.core.hint import SizeHint
 from napari_sam3.core.prediction import Embedding
-from napari_sam3.core.tracker import Tracker
+from napari_sam3.core.recall import Recall
+from napari_sam3.core.tracker import Tracker, WindowTracker
 from napari_sam3.xy_prompts import parse_prompts
 
 if TYPE_CHECKING:
@@ -84,6 +86,7 @@ class SAM3InteractiveImagePredictor:
         self.model = sam_model
         self.finish = Finish(mask_threshold, max_hole_area, max_sprinkle_area)
         self._embeddings: list[Embedding] = []
+        self._recalls: list[Recall] = []
         self._is_batch = False
 
     @property
@@ -143,11 +146,13 @@ class SAM3InteractiveImagePredictor:
     def _set(self, images: Sequence[Any], *, batch: bool) -> None:
         # First the new ones: a refused image leaves the old ones in place.
         self._embeddings = self.model.embed(images)
+        self._recalls = [Recall() for _ in self._embeddings]
         self._is_batch = batch
 
     def reset_predictor(self) -> None:
         """Forget the images."""
         self._embeddings = []
+        self._recalls = []
         self._is_batch = False
 
     def get_image_embedding(self) -> torch.Tensor:
@@ -178,6 +183,8 @@ class SAM3InteractiveImagePredictor:
         multimask_output: bool = True,
         return_logits: bool = False,
         normalize_coords: bool = True,
+        *,
+        size_hint: SizeHint | None = None,
     ) -> Result:
         """Segment one object, or B objects at once, in the image that is set.
 
@@ -190,7 +197,9 @@ class SAM3InteractiveImagePredictor:
         box : array_like of shape (4,) or (B, 4), optional
             ``[x0, y0, x1, y1]`` in pixels; may be combined with points.
         mask_input : array_like of shape (1, L, L) or (B, 1, L, L), optional
-            ``low_res_masks`` of an earlier call (L is 256 for nano).
+            ``low_res_masks`` of an earlier call (L is 256 for nano). Those of the
+            latest calls for this image stand for their masks at full resolution,
+            where the model looks through windows (nano).
         multimask_output : bool
             Three masks for an ambiguous prompt, or one. ``iou_predictions`` says which
             of several is the best; nano gives it first, SAM in any order.
@@ -198,6 +207,9 @@ class SAM3InteractiveImagePredictor:
             Float logits at image size instead of masks.
         normalize_coords : bool
             False: coordinates are shares of the image's size, 0 to 1.
+        size_hint : SizeHint, optional
+            What is known of the size of the objects, in pixels of the image. For
+            models that look for them at several scales, such as nano; not in SAM 3.
 
         Returns
         -------
@@ -223,11 +235,12 @@ class SAM3InteractiveImagePredictor:
                 "or set_image for a single image."
             )
         return self._predict(
-            self._embeddings[0],
+            0,
             (point_coords, point_labels, box, mask_input),
             multimask_output,
             return_logits,
             normalize_coords,
+            size_hint,
         )
 
     def predict_batch(
@@ -239,6 +252,8 @@ class SAM3InteractiveImagePredictor:
         multimask_output: bool = True,
         return_logits: bool = False,
         normalize_coords: bool = True,
+        *,
+        size_hint: SizeHint | Sequence[SizeHint | None] | None = None,
     ) -> tuple[
         list[NDArray[Any]], list[NDArray[np.float32]], list[NDArray[np.float32]]
     ]:
@@ -250,6 +265,8 @@ class SAM3InteractiveImagePredictor:
             One entry per image, as for `predict`; an entry may be None.
         multimask_output, return_logits, normalize_coords : bool
             As for `predict`.
+        size_hint : SizeHint or sequence of SizeHint or None, optional
+            One for all images, or one entry per image; as for `predict`.
 
         Returns
         -------
@@ -270,12 +287,15 @@ class SAM3InteractiveImagePredictor:
                 "for several images."
             )
         count = len(self._embeddings)
-        columns = []
+        is_shared = isinstance(size_hint, SizeHint)
+        hints: Any = [size_hint] * count if is_shared else size_hint
+        columns: list[Any] = []
         for name, entries in (
             ("point_coords_batch", point_coords_batch),
             ("point_labels_batch", point_labels_batch),
             ("box_batch", box_batch),
             ("mask_input_batch", mask_input_batch),
+            ("size_hint", hints),
         ):
             if entries is not None and (
                 not isinstance(entries, list | tuple | np.ndarray)
@@ -287,14 +307,15 @@ class SAM3InteractiveImagePredictor:
                 )
             columns.append(entries if entries is not None else [None] * count)
         results = []
-        for index, prompt in enumerate(zip(*columns, strict=True)):
+        for index, (*prompt, hint) in enumerate(zip(*columns, strict=True)):
             try:
                 result = self._predict(
-                    self._embeddings[index],
+                    index,
                     prompt,
                     multimask_output,
                     return_logits,
                     normalize_coords,
+                    hint,
                 )
             except PromptError as error:
                 raise PromptError(f"Image {index} of the batch: {error}") from error
@@ -308,13 +329,15 @@ class SAM3InteractiveImagePredictor:
 
     def _predict(
         self,
-        embedding: Embedding,
+        index: int,
         arguments: Sequence[ArrayLike | None],
         multimask: bool,
         return_logits: bool,
         normalize_coords: bool,
+        size_hint: SizeHint | None,
     ) -> Result:
         points, labels, box, mask_input = arguments
+        embedding, recall = self._embeddings[index], self._recalls[index]
         shape = embedding.image_shape
         prompts = parse_prompts(
             points,
@@ -324,8 +347,15 @@ class SAM3InteractiveImagePredictor:
             shape=shape,
             low_res_size=self.model.low_res_size,
             normalize_coords=normalize_coords,
+            size_hint=size_hint,
         )
+        # SAM sees earlier masks as its 256 x 256 logits and nothing else.
+        is_windowed = isinstance(self.model, WindowTracker)
+        if is_windowed:
+            prompts = [recall.restore(prompt) for prompt in prompts]
         answers = self.model.predict(embedding, prompts, multimask=multimask)
+        if is_windowed:
+            recall.note(mask for row in answers for mask in row)
         masks = self.finish.assemble(prompts, answers, shape, as_logits=return_logits)
         scores = np.array([[mask.score for mask in row] for row in answers], np.float32)
         low_res = np.stack([[mask.low_res for mask in row] for row in answers])

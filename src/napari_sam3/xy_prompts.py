@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_sam3.core.errors import PromptError
+from napari_sam3.core.hint import SizeHint
 from napari_sam3.core.prompt import Box, Prompt, as_floats
 
 __all__ = ["parse_prompts"]
@@ -28,6 +29,7 @@ def parse_prompts(
     shape: tuple[int, int],
     low_res_size: int,
     normalize_coords: bool,
+    size_hint: SizeHint | None = None,
 ) -> list[Prompt]:
     """Read the arguments of ``predict`` for one image.
 
@@ -47,6 +49,8 @@ def parse_prompts(
         The model's L.
     normalize_coords : bool
         True: coordinates are pixels; False: shares of the image, 0 to 1.
+    size_hint : SizeHint, optional
+        Of all objects; in pixels in any case.
 
     Returns
     -------
@@ -77,6 +81,7 @@ def parse_prompts(
             labels=signs.astype(np.bool_),
             box=_to_row_col(boxes[index]) if boxes else None,
             mask_logits=masks[index if len(masks) > 1 else 0] if masks else None,
+            size_hint=size_hint,
         )
         prompt.check_inside(shape)
         prompts.append(prompt)

@@ -9,8 +9,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_sam3 import SAM3InteractiveImagePredictor, build_tracker
+from napari_sam3 import SAM3InteractiveImagePredictor, SizeHint, build_tracker
 from napari_sam3.cli.overlay import NEGATIVE, POSITIVE, colour_of, zoom_of
+from tests.fakes import FakeTracker
 
 
 def test_a_click_gives_the_mask_that_the_predictor_gives(sam3, cells_png, tmp_path):
@@ -227,3 +228,25 @@ def test_a_second_run_encodes_nothing(sam3, cells_png, tmp_path, monkeypatch):
     assert calls == [1]
     first, second = (tifffile.imread(tmp_path / name) for name in ("a.tif", "b.tif"))
     np.testing.assert_array_equal(first, second)
+
+
+def test_the_size_reaches_the_model(sam3, cells_png, tmp_path, monkeypatch):
+    fake = FakeTracker()
+    monkeypatch.setattr("napari_sam3.models.build.build_tracker", lambda **_: fake)
+    table = tmp_path / "p.csv"
+    table.write_text("object,kind,x,y\na,point,30,40\nb,point,90,70\n")
+    output = ("-o", tmp_path / "a.tif")
+    hint = SizeHint(sizes_px=(26.5,))
+    for prompts in (("--point", "30,40"), ("--prompts", table)):
+        assert sam3("segment", cells_png, *prompts, *output, "--size", "26.5").code == 0
+    assert [prompt.size_hint for prompt in fake.prompts] == [hint] * 3
+    assert sam3("segment", cells_png, "--point", "30,40", *output).code == 0
+    assert fake.prompts[-1].size_hint is None
+
+
+@pytest.mark.parametrize("size", ["0", "-3", "nan", "inf", "large"])
+def test_what_is_no_size_is_told(sam3, cells_png, tmp_path, size):
+    asked = ("--point", "30,40", "-o", tmp_path / "a.tif", "--size", size)
+    done = sam3("segment", cells_png, *asked)
+    assert done.code == 2
+    assert "is no size; give pixels, more than 0" in done.err

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_sam3.core.dialogue import Dialogue, Step, respond
+from napari_sam3.core.dialogue import Dialogue, Step, opening, respond
 from napari_sam3.core.errors import PromptError
+from napari_sam3.core.hint import SizeHint
 from napari_sam3.core.marks import BoxMark, MaskMark, OutlineMark, PointMark
 from tests.fakes import FakeTracker, hashed_scores
 
 IMAGE = np.zeros((60, 80, 3), np.uint8)
+SHAPE = (60, 80)
 A, B, C = PointMark(20, 30), PointMark(20, 37), PointMark(40, 60)
 NOT_A, NOT_B = PointMark(20, 30, False), PointMark(20, 37, False)
 BOX = BoxMark(10, 20, 30, 45)
@@ -186,8 +189,8 @@ def test_each_prefix_is_in_the_memo():
     memo = {}
     steps = dialogue([A], [B], [C])
     turn = ask(steps, memo=memo)
-    assert memo[steps.steps] is turn
-    assert same(memo[steps.steps[:2]], ask([[A], [B]]))
+    assert memo[steps] is turn
+    assert same(memo[steps.first(2)], ask([[A], [B]]))
 
 
 def test_another_choice_is_not_computed():
@@ -198,7 +201,7 @@ def test_another_choice_is_not_computed():
         turn = ask(steps, tracker=tracker, memo=memo)
         assert turn.shown == shown
         assert turn.candidates == first.candidates
-        assert memo[steps.steps] is turn
+        assert memo[steps] is turn
     assert tracker.predict_calls == 1
 
 
@@ -333,3 +336,35 @@ def test_marks_outside_the_image_are_named():
         PromptError, match=r"outside the image .*refine it on the image"
     ):
         ask([[lost]])
+
+
+# ---- hints ------------------------------------------------------------------
+
+HINT = SizeHint((20, 22), 300)
+
+
+def hinted(*steps, hint=HINT):
+    return replace(dialogue(*steps), size_hint=hint)
+
+
+def test_every_question_brings_the_hint_along():
+    tracker = FakeTracker()
+    ask(hinted([A], [B], [OUTLINE]), tracker=tracker)
+    assert [prompt.size_hint for prompt in tracker.prompts] == [HINT] * 3
+    assert opening(hinted([A], [B]), SHAPE).size_hint == HINT
+    assert opening(dialogue([A], [B]), SHAPE).size_hint is None
+
+
+def test_another_hint_is_another_question():
+    tracker, memo = FakeTracker(), {}
+    for steps in (hinted([A], [B]), dialogue([A], [B]), hinted([A], [B])):
+        ask(steps, tracker=tracker, memo=memo)
+    assert [prompt.size_hint for prompt in tracker.prompts] == [HINT, HINT, None, None]
+
+
+def test_a_hint_stays_with_its_object():
+    steps = hinted([A])
+    assert steps.advance([A, B]).choose(1).advance([B]).size_hint == HINT
+    assert steps.advance([]) == Dialogue()
+    again = Dialogue.from_json(json.loads(json.dumps(steps.to_json())))
+    assert again == steps

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from napari_sam3.core.hint import SizeHint
 from napari_sam3.core.patches import Lattice, Patch, patches, whole_patch
 from napari_sam3.core.picture import ArrayPicture
 from napari_sam3.core.prediction import LOGIT_LIMIT, Prediction
@@ -341,3 +342,14 @@ def test_a_large_crop_with_a_small_mask_is_not_enlarged_as_a_whole():
     rows, cols = np.nonzero(lifted.mask())
     assert lifted.bbox[0] + rows.mean() == pytest.approx(1005 / 2016 * 20_000, abs=6)
     assert lifted.bbox[1] + cols.mean() == pytest.approx(510 / 2016 * 20_000, abs=6)
+
+
+def test_a_hint_is_in_the_pixels_of_the_window():
+    hint = SizeHint((40, 44), 400)
+    prompt = Prompt(points=[[300, 300]], labels=[1], size_hint=hint)
+    reduced = Patch(Window(200, 200, 400, 400), (100, 100)).place(prompt)
+    assert reduced.size_hint == SizeHint((10, 11), 100)
+    plain = Patch(Window(200, 200, 400, 400), (400, 400)).place(prompt)
+    assert plain.size_hint == hint
+    bare = Prompt(points=[[300, 300]], labels=[1])
+    assert Patch(Window(200, 200, 400, 400), (100, 100)).place(bare).size_hint is None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sam3.core.errors import PromptError
+from napari_sam3.core.hint import SizeHint
 from napari_sam3.core.prompt import Prompt
 
 # ---- what a prompt holds ----------------------------------------------------
@@ -162,3 +163,20 @@ def test_a_mask_beside_the_image_is_refused(box):
     prompt = Prompt(mask_logits=[[1]], mask_box=box)
     with pytest.raises(PromptError, match=r"mask box .* does not meet the image of 4"):
         prompt.check_inside((4, 6))
+
+
+# ---- hints ------------------------------------------------------------------
+
+
+def test_a_hint_goes_with_a_prompt_but_is_none_by_itself():
+    hint = SizeHint((30,))
+    assert Prompt(points=[[1, 2]], labels=[1], size_hint=hint).size_hint is hint
+    assert Prompt(box=(0, 0, 5, 5)).size_hint is None
+    with pytest.raises(PromptError, match="empty"):
+        Prompt(size_hint=hint)
+
+
+@pytest.mark.parametrize("bad", [30, (30,), {"sizes_px": [30]}])
+def test_what_is_no_hint_is_refused_with_a_remedy(bad):
+    with pytest.raises(PromptError, match=r"give a SizeHint, such as SizeHint\("):
+        Prompt(box=(0, 0, 5, 5), size_hint=bad)

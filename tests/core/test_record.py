@@ -12,6 +12,7 @@ import pytest
 from napari_sam3.core.dialogue import Dialogue, Step
 from napari_sam3.core.errors import PromptError
 from napari_sam3.core.finish import Finish
+from napari_sam3.core.hint import SizeHint
 from napari_sam3.core.look import Look, Tint, ramp
 from napari_sam3.core.marks import BoxMark, PointMark
 from napari_sam3.core.record import ObjectRecord, Plane
@@ -145,3 +146,33 @@ def test_what_did_not_matter_is_left_out_and_older_records_are_read():
     data = plain.to_json()
     assert not {"look", "channels", "field", "whole"} & set(data)
     assert ObjectRecord.from_json(data) == plain
+
+
+def test_what_was_known_of_the_size_survives_json():
+    dialogue = replace(RECORD.dialogue, size_hint=SizeHint((20, 31.4), 512))
+    record = replace(RECORD, dialogue=dialogue, area=np.int64(400))
+    again = ObjectRecord.from_json(json.loads(json.dumps(record.to_json())))
+    assert again == record
+    assert again.dialogue.size_hint == SizeHint((20, 31.4), 512)
+    assert again.area == 400
+
+
+def test_records_of_older_versions_know_no_size():
+    data = RECORD.to_json()
+    assert not {"area", "size_hint"} & data.keys()
+    again = ObjectRecord.from_json(data)
+    assert (again.area, again.dialogue.size_hint) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("area", 0),
+        ("area", "400"),
+        ("size_hint", [20]),
+        ("size_hint", {"sizes_px": [0], "view_px": None}),
+    ],
+)
+def test_sizes_that_are_none_are_refused(name, value):
+    with pytest.raises(PromptError):
+        ObjectRecord.from_json({**RECORD.to_json(), name: value})

@@ -14,13 +14,21 @@ from scipy import ndimage
 
 from napari_sam3.core.candidate import Candidate
 from napari_sam3.core.errors import PromptError
+from napari_sam3.core.hint import SizeHint
+from napari_sam3.core.ladder import Ladder, handicapped
 from napari_sam3.core.picture import ArrayPicture
 from napari_sam3.core.prompt import Prompt
-from napari_sam3.core.search import WindowPrompt, WindowSearch, earlier_mask
+from napari_sam3.core.search import WindowSearch, earlier_mask
+from napari_sam3.core.window_decoder import WindowAnswers, WindowPrompt
 from napari_sam3.core.windows import PADDING_VALUE, Window
 
 SIZE = 64
-Decoded = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def answers(logits: NDArray, scores: NDArray) -> WindowAnswers:
+    """Number the windows of a call in the traits of their masks."""
+    traits = np.broadcast_to(np.arange(len(logits))[:, None, None], (*scores.shape, 1))
+    return WindowAnswers(logits, scores.astype(np.float32), traits.astype(np.float32))
 
 
 class BrightDecoder:
@@ -29,18 +37,22 @@ class BrightDecoder:
     Its score is best where the object fills a quarter of the window.
     """
 
-    window_size = SIZE
+    window_size = closer_size = SIZE
 
     def __init__(self) -> None:
         self.calls: list[Sequence[WindowPrompt]] = []
+        self.sides: list[int] = []
 
     def decode_windows(
         self, pixels: NDArray[np.uint8], prompts: Sequence[WindowPrompt]
-    ) -> Decoded:
+    ) -> WindowAnswers:
         self.calls.append(prompts)
-        assert pixels.shape == (len(prompts), SIZE, SIZE, 3)
+        side = pixels.shape[1]
+        self.sides.append(side)
+        assert side in (self.window_size, self.closer_size)
+        assert pixels.shape == (len(prompts), side, side, 3)
         assert pixels.dtype == np.uint8
-        half = SIZE // 2
+        half = side // 2
         cells = pixels[..., 0].reshape(-1, half, 2, half, 2).mean((2, 4))
         taken = [self.take(*pair) for pair in zip(cells > 190, prompts)]
         share = np.array([mask.mean() for mask in taken])
@@ -48,10 +60,13 @@ class BrightDecoder:
         scores = (1 - np.abs(share - 0.25)) * np.where(cut, 0.5, 1.0)
         # Four masks as a network gives them: the answer and three that are less.
         logits = np.where(np.array(taken), 10, -10).astype(np.float32)
-        return (
+        return answers(
             np.stack([logits, np.full_like(logits, -10)], 1),
-            np.stack([scores, np.zeros_like(scores)], 1).astype(np.float32),
+            np.stack([scores, np.zeros_like(scores)], 1),
         )
+
+    def rank(self, ladder: Ladder) -> NDArray[np.float32]:
+        return handicapped(ladder)
 
     def take(self, bright: NDArray[np.bool_], prompt: WindowPrompt) -> NDArray:
         labels, _ = ndimage.label(bright)
@@ -75,12 +90,12 @@ class ScriptedDecoder(BrightDecoder):
 
     def decode_windows(
         self, pixels: NDArray[np.uint8], prompts: Sequence[WindowPrompt]
-    ) -> Decoded:
+    ) -> WindowAnswers:
         self.calls.append(prompts)
         logits = np.full((len(prompts), 1, SIZE // 2, SIZE // 2), -10, np.float32)
         logits[..., 8:24, 8:24] = 10
         scores = [self.scores[i % len(self.scores)] for i in range(len(prompts))]
-        return logits, np.array(scores, np.float32)[:, None]
+        return answers(logits, np.array(scores)[:, None])
 
 
 class CornerDecoder(BrightDecoder):
@@ -120,6 +135,7 @@ def whole_mask(found: Candidate, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 SMALL = disc((200, 240), 60, 70, 8)  # its closer look has one cell per pixel
 LARGE = disc((200, 240), 120, 160, 35)
+BOX = (52, 62, 69, 79)
 IMAGE = picture(SMALL, LARGE)
 PICTURE = ArrayPicture(IMAGE)
 
@@ -145,11 +161,48 @@ def test_a_click_is_answered_in_two_calls():
     assert [len(prompts) for prompts in decoder.calls] == [4, 1]
 
 
-def test_every_answer_gets_its_own_closer_look():
+def test_only_the_best_answer_gets_a_closer_look():
     decoder = BrightDecoder()
     (found,) = WindowSearch(decoder).find(PICTURE, [click(60, 70)], 3)
     assert len(found) == 3
-    assert [len(prompts) for prompts in decoder.calls] == [4, 3]
+    assert [len(prompts) for prompts in decoder.calls] == [4, 1]
+    assert found[0].map.grid.height == 32  # 1.7 times 17 pixels, but at least 32
+    assert {mask.map.grid.height for mask in found[1:]} <= {40, 80, 160, 320}
+
+
+class SharpDecoder(BrightDecoder):
+    """Takes all that is bright, in fitted windows of up to 128 pixels to the pixel.
+
+    There it takes pits for a part of the object, and overlooks a corner.
+    """
+
+    closer_size = 256
+
+    def take(self, bright: NDArray[np.bool_], prompt: WindowPrompt) -> NDArray:
+        if len(bright) < 128:
+            return bright
+        filled = ndimage.binary_fill_holes(bright)
+        rows, cols = np.nonzero(filled)
+        if len(rows):
+            filled[rows.min() : rows.min() + 10, cols.min() : cols.min() + 10] = False
+        return filled
+
+
+def test_ladder_and_fitted_windows_have_their_own_sizes():
+    for prompt, sides in ((click(60, 70), [64, 256]), (Prompt(box=BOX), [256])):
+        decoder = SharpDecoder()
+        WindowSearch(decoder).find(PICTURE, [prompt], 1)
+        assert decoder.sides == sides
+
+
+@pytest.mark.parametrize(("best", "calls"), [(3, [6, 1]), (4, [6, 1, 1])])
+def test_the_largest_windows_are_looked_at_if_an_object_seems_as_large(best, calls):
+    image = np.broadcast_to(np.uint8(PADDING_VALUE), (3000, 2000, 3))
+    scores = [0.1] * 6
+    scores[best] = 0.9
+    decoder = ScriptedDecoder(scores)
+    WindowSearch(decoder).find(ArrayPicture(image), [click(1500, 1000)], 1)
+    assert [len(prompts) for prompts in decoder.calls] == calls
 
 
 def test_answers_come_best_first():
@@ -211,11 +264,14 @@ def test_an_empty_mask_beside_a_click_says_nothing():
 def test_a_background_click_has_the_ladder_looked_at_again():
     mask = np.where(np.arange(64).reshape(8, 8) > 20, 5, -5)
     clicks = [(60, 70), (150, 190)]
-    for labels, windows in (([1, 1], 1), ([1, 0], 5)):
+    for labels, windows in (([1, 1], 0), ([1, 0], 4)):
         decoder = BrightDecoder()
         prompt = Prompt(clicks, labels, mask_logits=mask)
         WindowSearch(decoder).find(PICTURE, [prompt], 1)
-        assert len(decoder.calls[0]) == windows
+        # Those of the ladder know no earlier mask, all others do.
+        told = [one for prompts in decoder.calls for one in prompts]
+        assert sum(one.mask is None for one in told) == windows
+        assert decoder.calls[0][0].mask is not None
 
 
 # ---- what the windows are told ----------------------------------------------
@@ -406,7 +462,7 @@ class TwoLooksDecoder(ScriptedDecoder):
 
     def decode_windows(
         self, pixels: NDArray[np.uint8], prompts: Sequence[WindowPrompt]
-    ) -> Decoded:
+    ) -> WindowAnswers:
         if self.calls:
             self.scores = self.closer
         return super().decode_windows(pixels, prompts)
@@ -422,8 +478,9 @@ def test_a_larger_window_must_be_clearly_better(second, side):
 def test_a_closer_look_does_not_change_the_order():
     decoder = TwoLooksDecoder([0.9, 0.7, 0.6, 0.1], [0.2, 0.9, 0.1])
     (found,) = WindowSearch(decoder).find(PICTURE, [Prompt([MIDDLE], [1])], 3)
-    assert [mask.map.grid.height for mask in found] == [34, 68, 136]
-    assert [mask.score for mask in found] == pytest.approx([0.2, 0.2, 0.1])
+    # The first seen closer, with the ladder's score; the others as the ladder had them.
+    assert [mask.map.grid.height for mask in found] == [34, 80, 160]
+    assert [mask.score for mask in found] == pytest.approx([0.9, 0.65, 0.5])
 
 
 @pytest.mark.parametrize(("label", "score"), [(0, 0.4), (1, 0.5)])
@@ -433,11 +490,133 @@ def test_a_mask_that_contradicts_a_click_counts_less(label, score):
     assert found.score == pytest.approx(score)
 
 
-@pytest.mark.parametrize(("ladder", "calls"), [(0.5, 1), (0.54, 1), (0.56, 2)])
+@pytest.mark.parametrize(("ladder", "calls"), [(0.5, 2), (0.69, 2), (0.71, 3)])
 def test_the_earlier_mask_is_left_only_for_a_better_one(ladder, calls):
     mask = np.full((20, 24), -5)
     mask[8:12, 10:14] = 5
-    decoder = ScriptedDecoder([0.5, *[ladder] * 4])
+    # One call for the fitted window, one for the ladder, perhaps one to look closer.
+    decoder = TwoLooksDecoder([0.5], [ladder])
     prompt = Prompt([MIDDLE, AWAY], [1, 0], mask_logits=mask)
     WindowSearch(decoder).find(PICTURE, [prompt], 1)
     assert len(decoder.calls) == calls
+
+
+def test_a_late_correction_does_not_leave_the_earlier_mask():
+    mask = np.full((20, 24), -5)
+    mask[8:12, 10:14] = 5
+    decoder = TwoLooksDecoder([0.1], [0.9])
+    clicks = [MIDDLE, MIDDLE, AWAY, AWAY]
+    prompt = Prompt(clicks, [1, 1, 0, 0], mask_logits=mask)
+    WindowSearch(decoder).find(PICTURE, [prompt], 1)
+    assert len(decoder.calls) == 1
+
+
+class JudgingDecoder(ScriptedDecoder):
+    """Ranks a ladder's windows as it is told to, and keeps the ladder."""
+
+    def __init__(self, ranks: Sequence[float]) -> None:
+        super().__init__([0.5])
+        self.ranks = np.array(ranks, np.float32)[:, None]
+        self.ladders: list[Ladder] = []
+
+    def rank(self, ladder: Ladder) -> NDArray[np.float32]:
+        self.ladders.append(ladder)
+        return self.ranks
+
+
+def test_answers_are_ordered_as_the_decoder_ranks_them():
+    decoder = JudgingDecoder([0.1, 0.2, 0.9, 0.3])
+    (found,) = WindowSearch(decoder).find(PICTURE, [Prompt([MIDDLE], [1])], 4)
+    # The best of 160 pixels is seen closer, in 1.7 times its half.
+    assert [mask.map.grid.height for mask in found] == [136, 320, 80, 40]
+    assert [mask.score for mask in found] == pytest.approx([0.9, 0.3, 0.2, 0.1])
+
+
+def test_a_decoder_is_shown_the_whole_ladder():
+    decoder = JudgingDecoder([0.4] * 4)
+    clicks = [MIDDLE, (100, 123), (100, 128)]
+    WindowSearch(decoder).find(PICTURE, [Prompt(clicks, [1, 0, 0])], 1)
+    (ladder,) = decoder.ladders
+    assert [window.height for window in ladder.windows] == [40, 80, 160, 320]
+    assert ladder.shape == (200, 240)
+    assert ladder.logits.shape == (4, 1, SIZE // 2, SIZE // 2)
+    assert ladder.scores.tolist() == [[0.5]] * 4
+    assert ladder.traits[:, 0, 0].tolist() == [0, 1, 2, 3]
+    assert ladder.contradicted.tolist() == [[2]] * 4
+    assert ladder.clicks == 3
+
+
+HINTED = [
+    (None, 40, 0.8),
+    (SizeHint(sizes_px=(80, 80, 80)), 160, 0.75),
+    (SizeHint(sizes_px=(20,)), 40, 0.8),
+    (SizeHint(view_px=4000), 160, 0.75 - 0.05 * np.log2(100 / 80)),
+]
+
+
+@pytest.mark.parametrize(("hint", "side", "score"), HINTED)
+def test_a_size_hint_can_make_another_scale_win(hint, side, score):
+    # Masks of 20, 40, 80 and 160 pixels; windows cost 0.05 per doubling.
+    decoder = ScriptedDecoder([0.8, 0.7, 0.85, 0.1])
+    prompt = Prompt([MIDDLE], [1], size_hint=hint)
+    ((found,),) = WindowSearch(decoder).find(PICTURE, [prompt], 1)
+    assert found.map.grid.height == round(1.7 * side / 2)
+    assert found.score == pytest.approx(score)
+
+
+def test_a_hint_changes_no_score_of_a_box():
+    scores = []
+    for hint in (None, SizeHint(sizes_px=(500, 500, 500), view_px=4000)):
+        prompt = Prompt(box=BOX, size_hint=hint)
+        ((found,),) = WindowSearch(BrightDecoder()).find(PICTURE, [prompt], 1)
+        scores.append(found.score)
+    assert scores[0] == scores[1]
+
+
+# ---- corrections --------------------------------------------------------------
+
+SQUARE = np.zeros((200, 240), np.bool_)
+SQUARE[60:135, 80:155] = True  # its fitted window has 128 pixels
+PIT = (slice(92, 98), slice(146, 152))
+
+
+def correct(
+    earlier: NDArray[np.bool_], point: tuple[int, int]
+) -> tuple[SharpDecoder, NDArray[np.bool_]]:
+    """Click on what an earlier mask of a square with a pit lacks."""
+    truth = SQUARE.copy()
+    truth[PIT] = False
+    prompt = Prompt(
+        [(97, 117), point], [1, 1], mask_logits=np.where(earlier, 5.0, -5.0)
+    )
+    decoder = SharpDecoder()
+    search = WindowSearch(decoder)
+    ((found,),) = search.find(ArrayPicture(picture(truth)), [prompt], 1)
+    return decoder, whole_mask(found, truth.shape)
+
+
+def test_what_no_click_asked_for_is_left_as_it_was():
+    earlier = SQUARE.copy()
+    earlier[90:100, 145:155] = False
+    _, found = correct(earlier, (91, 153))
+    # The decoder overlooks this corner.
+    assert found[60:70, 80:90].all()
+    assert np.array_equal(found[:80], SQUARE[:80])
+    assert np.array_equal(found[110:], SQUARE[110:])
+
+
+def test_a_correction_is_looked_at_once():
+    earlier = SQUARE.copy()
+    earlier[:, 125:] = False
+    decoder, found = correct(earlier, (91, 153))
+    assert decoder.sides == [256]
+    assert found[62:133, 127:153].all()  # pits are seen in small windows alone
+
+
+def test_without_clicks_a_mask_may_change_everywhere():
+    prompt = Prompt(mask_logits=np.where(SQUARE, 5.0, -5.0))
+    decoder = SharpDecoder()
+    search = WindowSearch(decoder)
+    ((found,),) = search.find(ArrayPicture(picture(SQUARE)), [prompt], 1)
+    assert decoder.sides == [256]
+    assert not whole_mask(found, SQUARE.shape)[61:69, 81:89].any()

@@ -51,6 +51,20 @@ def test_tensors_of_another_network_are_refused(random_weights, tmp_path, change
     assert not target.exists()
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_weights_that_cannot_rank_are_refused(random_weights, tmp_path, left):
+    state = load_file(random_weights)
+    ranking = sorted(name for name in state if name.startswith("ranking."))
+    for name in ranking[left:]:
+        del state[name]
+    source, target = tmp_path / "weights.safetensors", tmp_path / "nano.safetensors"
+    save_file(state, source)
+    said = "in loading state_dict" if left else "teach it with training.ranking"
+    with pytest.raises(RuntimeError, match=said):
+        pack(source, target, {})
+    assert not target.exists()
+
+
 def test_too_large_a_file_is_not_written(random_weights, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MAX_BYTES", 1_000_000)
     with pytest.raises(ValueError, match="bytes are more than 1000000"):

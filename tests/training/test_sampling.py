@@ -11,6 +11,7 @@ import torch
 from training import sampling
 from training.augment import turn
 from training.data import LabelledImage
+from training.drafts import MAX_CLICKS
 from training.sampling import Batch, SampleSettings, WindowStream
 
 COUNT = 12
@@ -27,7 +28,11 @@ def labelled(side: int = 160, radius: float = 22) -> LabelledImage:
 
 
 def draw(monkeypatch=None, seed: int = 0, count: int = COUNT, **settings) -> Batch:
-    """Draw a batch; with ``monkeypatch`` its colours are left as they are."""
+    """Draw a batch; with ``monkeypatch`` its colours are left as they are.
+
+    Its windows have the plain size if nothing else is said.
+    """
+    settings = {"large_share": 0.0, **settings}
     if monkeypatch is not None:
         monkeypatch.setattr(sampling, "change_appearance", lambda window, rng: window)
     stream = WindowStream([labelled()], count, seed, SampleSettings(**settings))
@@ -51,6 +56,10 @@ def test_shapes_and_dtypes():
     assert batch.area.shape == (COUNT, 2)
     assert batch.click.shape == (COUNT, 2, 2)
     assert batch.box.shape == (COUNT, 2, 4)
+    assert batch.mask.shape == batch.truth.shape
+    assert batch.has_mask.shape == (COUNT, 2)
+    assert batch.points.shape == (COUNT, 2, MAX_CLICKS, 2)
+    assert batch.labels.shape == (COUNT, 2, MAX_CLICKS)
     assert all(part.dtype == torch.float32 for part in batch[1:])
 
 
@@ -123,7 +132,7 @@ def test_the_area_of_a_whole_object_is_what_is_seen_of_it():
 
 
 def test_the_area_counts_what_lies_beyond_the_window():
-    batch = draw(count=40, ladder_share=1.0, prompts=1)
+    batch = draw(count=40, seed=4, ladder_share=1.0, prompts=1)
     cut = rim(batch.truth) > 40
     assert cut.any()
     seen = batch.truth.sum((2, 3))
@@ -198,7 +207,10 @@ def test_the_click_is_on_the_same_place_in_turned_windows(monkeypatch):
     image = np.stack([4 * rows, 4 * cols, 0 * rows], -1).astype(np.uint8)
     monkeypatch.setattr(sampling, "change_appearance", lambda window, rng: window)
     stream = WindowStream(
-        [LabelledImage.build(image, labels)], 40, 0, SampleSettings(ladder_share=1.0)
+        [LabelledImage.build(image, labels)],
+        40,
+        0,
+        SampleSettings(ladder_share=1.0, large_share=0.0),
     )
     batch = next(iter(stream))
     seen = set()
@@ -211,3 +223,80 @@ def test_the_click_is_on_the_same_place_in_turned_windows(monkeypatch):
         down = pixels[68, 64, :2].float() - pixels[60, 64, :2].float()
         seen.add((int(down.abs().argmax()), bool(down.sum() > 0)))
     assert len(seen) == 4
+
+
+# ---- what was done before -----------------------------------------------------
+
+
+def test_first_clicks_and_boxes_alone_have_no_draft():
+    first = draw(ladder_share=1.0, draft_share=1.0, scribble_share=0.0, prompts=1)
+    boxed = draw(ladder_share=0.0, draft_share=0.0, scribble_share=0.0)
+    for batch in (first, boxed):
+        assert not batch.has_mask.any()
+        assert not batch.mask.any()
+        assert (batch.labels == -1).all()
+
+
+def at(maps: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Read maps (B, P, h, w) at points (B, P, N, 2) in window pixels."""
+    row, col = (points / 2).long().clamp(0, maps.shape[-1] - 1).unbind(-1)
+    flat = maps.flatten(2)
+    return flat.gather(2, row * maps.shape[-1] + col)
+
+
+def test_drafts_turn_along_with_their_objects():
+    batch = draw(count=16, ladder_share=0.0, draft_share=1.0)
+    assert batch.has_mask.mean() > 0.8
+    drawn, truth = batch.mask > 0, batch.truth > 0.5
+    overlap = (drawn & truth).sum((2, 3)) / truth.sum((2, 3)).clamp(min=1)
+    assert overlap[batch.has_mask == 1].median() > 0.5
+    # Clicks obey the truth, and the mask but for what its rim lost to smoothing.
+    for label in (0, 1):
+        named = batch.labels == label
+        assert named.sum() > 10
+        assert (at(truth.float(), batch.points)[named] == label).all()
+        agreed = at(drawn.float(), batch.points)[named] == label
+        assert agreed.float().mean() > 0.8
+
+
+def test_lines_lie_on_their_objects():
+    batch = draw(ladder_share=0.0, draft_share=0.0, scribble_share=1.0, prompts=1)
+    named = batch.labels == 1
+    assert named.sum() > 3 * COUNT
+    assert (batch.labels[~named] == -1).all()
+    assert not batch.has_mask.any()
+    assert (at((batch.truth > 0.5).float(), batch.points)[named] == 1).all()
+
+
+# ---- larger windows -----------------------------------------------------------
+
+
+def test_some_batches_have_fewer_and_larger_windows():
+    batch = draw(count=4, window=64, large_share=1.0, ladder_share=1.0)
+    assert batch.pixels.shape == (2, 96, 96, 3)
+    assert batch.truth.shape == batch.mask.shape == (2, 3, 48, 48)
+    assert batch.click.isnan().all()  # none of them around a first click
+    stream = WindowStream([labelled()], 2, 0, SampleSettings(window=32))
+    sides = [batch.pixels.shape[1] for batch in islice(stream, 60)]
+    assert set(sides) == {32, 48}
+    assert 5 <= sides.count(48) <= 27
+
+
+# ---- which objects --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cut", "targets"), [(10, {0, 1}), (28, {0})])
+def test_objects_that_are_mostly_beyond_a_window_are_not_prompted_in_it(cut, targets):
+    labels = np.zeros((100, 100), np.int32)
+    labels[10:50, 10:50], labels[10:50, 60:100] = 1, 2
+    image = LabelledImage.build(np.zeros((100, 100), np.uint8), labels)
+    seen = labels[:, : 100 - cut]
+    rng = np.random.default_rng(0)
+    assert set(sampling._choose_targets(image, 0, seen, 1.0, 3, rng)) == targets
+
+
+def test_shares_of_cells_are_exact():
+    inside = np.zeros((8, 8), np.bool_)
+    inside[:4, :4] = True
+    inside[0, 4] = inside[5:8, 4:7] = True
+    assert sampling.covered(inside).tolist() == [[1, 1 / 16], [0, 9 / 16]]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from napari_sam3.models.nano.network import NanoNet
 from training import train
@@ -18,6 +18,7 @@ from training.train import (
     draw_synthetic,
     make_optimizer,
     parse_arguments,
+    prepare,
     set_training,
 )
 
@@ -108,7 +109,7 @@ def test_data_sets_can_be_left_out(data_folder, tmp_path, monkeypatch, random_we
 
 
 def test_the_network_starts_from_imagenet():
-    network = build_network(None)
+    network = prepare(build_network(None))
     assert float(network.encoder.stem.norm.running_var.std()) > 0
     frozen = [not p.requires_grad for p in network.encoder.blocks[4].parameters()]
     free = [p.requires_grad for p in network.encoder.blocks[5].parameters()]
@@ -122,6 +123,76 @@ def test_the_network_can_start_from_earlier_weights(random_weights):
     assert all(torch.equal(state[name], earlier[name]) for name in earlier)
 
 
+def test_older_weights_need_no_ranking(random_weights, tmp_path):
+    state = load_file(random_weights)
+    older = {k: v for k, v in state.items() if not k.startswith("ranking.")}
+    assert len(older) < len(state)
+    save_file(older, tmp_path / "older.safetensors")
+    built = build_network(tmp_path / "older.safetensors").state_dict()
+    assert all(torch.equal(built[name], tensor) for name, tensor in older.items())
+    assert built.keys() == state.keys()
+
+
+@pytest.mark.parametrize("change", ["missing", "extra", "extra ranking", "shape"])
+def test_other_weights_are_refused(random_weights, tmp_path, change):
+    state = load_file(random_weights)
+    if change == "missing":
+        del state["decoder.masks.bias"]
+    elif change == "shape":
+        state["ranking.last.bias"] = torch.zeros(7)
+    else:
+        name = "decoder.other" if change == "extra" else "ranking.other"
+        state[name] = torch.zeros(7)
+    save_file(state, tmp_path / "other.safetensors")
+    with pytest.raises(RuntimeError, match="in loading state_dict"):
+        build_network(tmp_path / "other.safetensors")
+
+
+def test_a_run_from_before_the_ranking_goes_on(tmp_path, random_weights):
+    arguments = parse_arguments(
+        ["data", str(tmp_path / "run"), "--start", str(random_weights)]
+    )
+    trainer = Trainer(arguments)
+    trainer.step = 7
+    with torch.no_grad():
+        trainer.network.decoder.masks.bias += 1
+        trainer.average.module.decoder.masks.bias += 2
+    trainer.save()
+    path = tmp_path / "run" / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    for part in ("network", "average"):
+        for name in [n for n in state[part] if "ranking." in n]:
+            del state[part][name]
+    torch.save(state, path)
+    resumed = Trainer(arguments)
+    assert resumed.step == 7
+    for part in ("network", "average"):
+        before, after = (getattr(one, part).state_dict() for one in (trainer, resumed))
+        assert before.keys() == after.keys()
+        learnt = [name for name in before if "ranking." not in name]
+        assert all(torch.equal(before[name], after[name]) for name in learnt)
+    del state["average"]["module.decoder.masks.bias"]
+    torch.save(state, path)
+    with pytest.raises(RuntimeError, match=r"module\.decoder\.masks\.bias"):
+        Trainer(arguments)
+
+
+def test_a_run_ends_when_its_time_is_over(tmp_path, random_weights):
+    arguments = ["data", str(tmp_path), "--start", str(random_weights)]
+    trainer = Trainer(parse_arguments([*arguments, "--minutes", "2"]))
+    trainer.step = train._WARMUP_STEPS
+    rates = []
+    for trainer.seconds in (0, 60, 119, 120):
+        rates.append(trainer._rate(trainer.step))
+        assert trainer.is_done == (trainer.seconds == 120)
+    assert rates[0] == 1
+    assert rates[1] == pytest.approx(0.51)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(0.02)
+    trainer.seconds, trainer.step = 0, 7000
+    assert trainer.is_done
+
+
 def test_the_encoders_normalisation_stays_frozen():
     network = NanoNet()
     set_training(network)
@@ -131,13 +202,18 @@ def test_the_encoders_normalisation_stays_frozen():
 
 
 def test_the_encoder_learns_more_slowly(random_weights):
-    network = build_network(random_weights)
+    network = prepare(build_network(random_weights))
     optimizer = make_optimizer(network, 0.01)
     encoder, rest = optimizer.param_groups
     assert encoder["lr"] == pytest.approx(0.0015)
     assert rest["lr"] == 0.01
-    learning = sum(p.requires_grad for p in network.parameters())
-    assert len(encoder["params"]) + len(rest["params"]) == learning
+    learning = {id(p) for p in network.parameters() if p.requires_grad}
+    # The ranking is taught afterwards, see training.ranking.
+    later = {id(p) for p in network.ranking.parameters()}
+    assert later < learning
+    taught = [id(p) for p in (*encoder["params"], *rest["params"])]
+    assert len(taught) == len(set(taught))
+    assert set(taught) == learning - later
 
 
 def test_drawing_that_is_interrupted_leaves_no_cache(tmp_path, monkeypatch):

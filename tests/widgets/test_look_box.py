@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_sam3.viewer.settings import read_settings
+from napari_sam3 import attach
+from napari_sam3.viewer.settings import read_settings, save_setting
 from napari_sam3.widgets.look_box import LookBox
 
 CHECKED, UNCHECKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
@@ -176,3 +177,21 @@ def test_without_an_image_there_is_nothing_to_blend(viewer, session, box):
 def test_the_panel_has_it(panel, session):
     session.inverted = True
     assert panel.look.inverted.isChecked()
+
+
+def test_hints_are_a_check_box_that_is_remembered(session, box):
+    assert box.hints.isChecked()
+    box.hints.click()
+    assert not session.use_hints
+    assert not read_settings().use_hints
+    assert "s.use_hints = False" in session.as_python()
+    session.use_hints = True
+    box.refresh()
+    assert box.hints.isChecked()
+
+
+def test_a_session_begins_with_what_is_remembered(viewer):
+    save_setting("use_hints", False)
+    session = attach(viewer)
+    assert not session.use_hints
+    session.close()

@@ -23,6 +23,7 @@ __all__ = [
     "join_signed_values",
     "limits",
     "path_ending",
+    "size",
 ]
 
 
@@ -171,6 +172,19 @@ def area(text: str) -> float:
         pixels = math.nan
     if not pixels >= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no area; give pixels, 0 or more")
+    return pixels
+
+
+def size(text: str) -> float:
+    """Read the size of an object in pixels, above 0."""
+    try:
+        pixels = float(text)
+    except ValueError:
+        pixels = math.nan
+    if not 0 < pixels < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size; give pixels, more than 0"
+        )
     return pixels
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_sam3.core.errors import PromptError
 
 if TYPE_CHECKING:
+    from napari_sam3.core.hint import SizeHint
     from napari_sam3.core.prompt import Prompt
 
 __all__ = ["KINDS", "Draft", "to_prompts"]
@@ -64,8 +65,13 @@ class Draft:
             )
         self.box = (x0, y0, x1, y1)
 
-    def to_prompt(self) -> Prompt:
+    def to_prompt(self, size_hint: SizeHint | None = None) -> Prompt:
         """Turn it into a prompt in (row, col).
+
+        Parameters
+        ----------
+        size_hint : SizeHint, optional
+            What is known of the object's size.
 
         Raises
         ------
@@ -86,16 +92,21 @@ class Draft:
             points=np.array([(y, x) for x, y, _ in self.clicks], np.float64),
             labels=np.array([positive for *_, positive in self.clicks], np.bool_),
             box=box,
+            size_hint=size_hint,
         )
 
 
-def to_prompts(drafts: Iterable[Draft]) -> dict[str, Prompt]:
+def to_prompts(
+    drafts: Iterable[Draft], size_hint: SizeHint | None = None
+) -> dict[str, Prompt]:
     """Turn drafts into prompts by name.
 
     Parameters
     ----------
     drafts : iterable of Draft
         Names must differ.
+    size_hint : SizeHint, optional
+        What is known of the size of all of them.
 
     Returns
     -------
@@ -112,7 +123,7 @@ def to_prompts(drafts: Iterable[Draft]) -> dict[str, Prompt]:
         if draft.name in prompts:
             raise PromptError(f"Two objects are called {draft.name!r}; rename one.")
         try:
-            prompts[draft.name] = draft.to_prompt()
+            prompts[draft.name] = draft.to_prompt(size_hint)
         except PromptError as error:
             raise PromptError(f"Object {draft.name!r}: {error}") from error
     if not prompts:

@@ -15,6 +15,7 @@ from napari_sam3.cli.arguments import (
     coordinates,
     limits,
     path_ending,
+    size,
 )
 from napari_sam3.cli.commands import EXIT_CODES, add_command, add_model, lazily
 from napari_sam3.cli.store_parser import add_embed, add_store
@@ -133,6 +134,13 @@ def _add_prompts(parser: argparse.ArgumentParser) -> None:
         type=path_ending(".csv", ".json"),
         metavar="FILE",
         help="read the objects from a .csv or .json file instead",
+    )
+    group.add_argument(
+        "--size",
+        type=size,
+        metavar="PX",
+        help="about how large the objects are: the square root of their area in "
+        "pixels; nano then prefers masks of that size",
     )
 
 

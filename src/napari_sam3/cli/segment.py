@@ -25,8 +25,10 @@ def run(options: argparse.Namespace) -> None:
     with watch.stage("read prompts"):
         from napari_sam3.cli.job import Job
         from napari_sam3.core.finish import Finish
+        from napari_sam3.core.hint import SizeHint
 
-        prompts = to_prompts(_drafts(options))
+        hint = None if options.size is None else SizeHint((options.size,))
+        prompts = to_prompts(_drafts(options), hint)
     inputs = [options.image] + ([options.prompts] if options.prompts else [])
     for path in (options.output, options.overlay):
         if path is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_sam3.core.errors import PromptError
+from napari_sam3.core.hint import SizeHint
 from napari_sam3.core.marks import Mark, MaskMark, mark_from_json, mark_to_json
 from napari_sam3.core.plain_json import entry
 from napari_sam3.core.prediction import Embedding
@@ -59,9 +60,6 @@ _ONLY_BACKGROUND = (
     "around it."
 )
 
-#: Answers by the steps that they answer, of one image and one model.
-Memo = MutableMapping[tuple[Step, ...], Turn]
-
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
@@ -71,6 +69,8 @@ class Dialogue:
     ----------
     steps : tuple of Step
         In the order in which they came.
+    size_hint : SizeHint, optional
+        What was known of the object's size at the first step.
 
     Examples
     --------
@@ -84,6 +84,7 @@ class Dialogue:
     """
 
     steps: tuple[Step, ...] = ()
+    size_hint: SizeHint | None = None
 
     def __post_init__(self) -> None:
         """Take any sequence of steps."""
@@ -128,7 +129,10 @@ class Dialogue:
         new = [mark for mark in reversed(placed) if _cross_off(open_marks, mark)]
         if new:
             steps.append(Step(tuple(reversed(new))))
-        return self if tuple(steps) == self.steps else Dialogue(tuple(steps))
+        if tuple(steps) == self.steps:
+            return self
+        # What comes after all is gone is another object.
+        return Dialogue(tuple(steps), self.size_hint if steps else None)
 
     def choose(self, choice: int) -> Dialogue:
         """Show another candidate of the last step's answer.
@@ -146,7 +150,13 @@ class Dialogue:
         if not self.steps:
             raise PromptError("There is nothing to choose from; click on an object.")
         last = replace(self.steps[-1], choice=choice)
-        return self if last == self.steps[-1] else Dialogue((*self.steps[:-1], last))
+        if last == self.steps[-1]:
+            return self
+        return replace(self, steps=(*self.steps[:-1], last))
+
+    def first(self, count: int) -> Dialogue:
+        """Return what was said in so many of the first steps."""
+        return replace(self, steps=self.steps[:count])
 
     def to_json(self) -> dict[str, Any]:
         """Return values that JSON has.
@@ -155,13 +165,16 @@ class Dialogue:
         -------
         dict
             ``{"steps": [{"marks": [...], "choice": 0}, ...]}``, the marks as
-            `mark_to_json` gives them.
+            `mark_to_json` gives them; with a hint, ``"size_hint"`` as
+            `SizeHint.to_dict` gives it.
         """
         steps = [
             {"marks": [mark_to_json(m) for m in step.marks], "choice": step.choice}
             for step in self.steps
         ]
-        return {"steps": steps}
+        if self.size_hint is None:
+            return {"steps": steps}
+        return {"steps": steps, "size_hint": self.size_hint.to_dict()}
 
     @classmethod
     def from_json(cls, data: Any) -> Dialogue:
@@ -179,8 +192,13 @@ class Dialogue:
                     entry(step, "choice", int, "A step"),
                 )
                 for step in entry(data, "steps", list, "A dialogue")
-            )
+            ),
+            _hint_from_json(data),
         )
+
+
+#: Answers by the dialogues that they answer, of one image and one model.
+Memo = MutableMapping[Dialogue, Turn]
 
 
 def respond(
@@ -200,7 +218,7 @@ def respond(
         The image, from that model.
     dialogue : Dialogue
         With one step at least.
-    memo : mutable mapping of tuple of Step to Turn
+    memo : mutable mapping of Dialogue to Turn
         Answers that are there already, for this model and this image only. Each
         answer on the way is put there; it may forget whatever it likes.
     report : callable, optional
@@ -223,11 +241,11 @@ def respond(
     steps = dialogue.steps
     if not steps:
         raise PromptError("There are no prompts yet; click on an object.")
-    turn, known = _longest_known(steps, memo)
+    turn, known = _longest_known(dialogue, memo)
     given = _last_mask(steps)
     if given > known:
         turn, known = None, given  # a mask is an answer, whatever came before
-    said = Said().then(mark for step in steps[:known] for mark in step.marks)
+    said = Said(size_hint=dialogue.size_hint).then(dialogue.first(known).marks)
     for done in range(known, len(steps)):
         report(done - known, len(steps) - known)
         step = steps[done]
@@ -235,8 +253,9 @@ def respond(
         turn = take_turn(tracker, embedding, said, step.marks, turn)
         if turn is not None:
             # Without the choice, so that another one finds it.
-            memo[_unchosen(steps[: done + 1])] = turn.showing(0)
-            turn = memo[steps[: done + 1]] = turn.showing(step.choice)
+            part = dialogue.first(done + 1)
+            memo[part.choose(0)] = turn.showing(0)
+            turn = memo[part] = turn.showing(step.choice)
     if known < len(steps):
         report(len(steps) - known, len(steps) - known)
     if turn is None:
@@ -265,7 +284,7 @@ def opening(dialogue: Dialogue, shape: tuple[int, int]) -> Prompt:
         If nothing says where the object is.
     """
     marks = dialogue.marks
-    prompt = prompt_of(Said().then(marks), marks, shape)
+    prompt = prompt_of(Said(size_hint=dialogue.size_hint).then(marks), marks, shape)
     if prompt is None:
         raise PromptError(_ONLY_BACKGROUND)
     return prompt
@@ -285,18 +304,20 @@ def _cross_off(open_marks: Counter[Mark], mark: Mark) -> bool:
     return open_marks[mark] >= 0
 
 
-def _longest_known(steps: tuple[Step, ...], memo: Memo) -> tuple[Turn | None, int]:
+def _longest_known(dialogue: Dialogue, memo: Memo) -> tuple[Turn | None, int]:
     """Return the answer to as many of the first steps as the memo has."""
-    for count in range(len(steps), 0, -1):
-        part = steps[:count]
+    for count in range(len(dialogue.steps), 0, -1):
+        part = dialogue.first(count)
         # One look each: others may make room in the memo in between.
         turn = memo.get(part)
-        if turn is None and (turn := memo.get(_unchosen(part))) is not None:
-            turn = memo[part] = turn.showing(part[-1].choice)
+        if turn is None and (turn := memo.get(part.choose(0))) is not None:
+            turn = memo[part] = turn.showing(part.steps[-1].choice)
         if turn is not None:
             return turn, count
     return None, 0
 
 
-def _unchosen(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    return (*steps[:-1], replace(steps[-1], choice=0))
+def _hint_from_json(data: dict[str, Any]) -> SizeHint | None:
+    """Read what was known of the size; older files do not say it."""
+    hint = data.get("size_hint")
+    return None if hint is None else SizeHint.from_dict(hint)

@@ -94,14 +94,17 @@ class Journal(Mapping[tuple[int, Plane], ObjectRecord]):
     for objects that were made many at once, from one step and without
     candidates. ``shape`` is (rows, columns) of the plane, or null.
 
-    Four more entries are only there where they say something. ``look`` is how the
+    Six more entries are only there where they say something. ``look`` is how the
     model saw the pixels: ``channels``, a list of ``limits`` ([low, high], or null for
     robust percentiles), ``gamma`` and ``colors`` (null for grey, the brightest colour
     of a ramp such as "#ff00ff", or a table of 256 RGB colours in base64), and
     ``inverted``; ``channels`` of the object itself are their names, where there are
     several. ``field`` is the part of the plane that the user saw, [row0, col0,
     row1, col1], from which the model's windows follow. ``whole`` is true where it saw
-    the whole plane at once. Entries that are not named here are left out when it is
+    the whole plane at once. ``area`` is how many pixels the mask has. ``size_hint`` is
+    what the model was told of the size: ``sizes_px``, square roots of the areas of
+    objects accepted before, and ``view_px``, the shorter side of what the user saw of
+    the plane, or null. Entries that are not named here are left out when it is
     read.
     """
 

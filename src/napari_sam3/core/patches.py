@@ -86,6 +86,7 @@ class Patch:
         inside = ((points >= -0.5) & (points <= np.array(self.shape) - 0.5)).all(axis=1)
         seen = inside | prompt.labels
         mask_box = _moved(prompt.mask_box, origin, scale)
+        hint = prompt.size_hint
         is_beside = mask_box is not None and not _meets(mask_box, self.shape)
         return Prompt(
             points[seen],
@@ -93,6 +94,7 @@ class Patch:
             _moved(prompt.box, origin, scale),
             None if is_beside else prompt.mask_logits,
             None if is_beside else mask_box,
+            None if hint is None else hint.scaled(float(np.sqrt(scale.prod()))),
         )
 
     def lift(

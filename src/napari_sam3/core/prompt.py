@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.core.errors import PromptError
+from napari_sam3.core.hint import SizeHint
 from napari_sam3.core.prediction import LOGIT_LIMIT
 
 __all__ = ["Box", "Prompt", "as_floats"]
@@ -47,6 +48,9 @@ class Prompt:
         The part of the image that ``mask_logits`` cover, as a box like ``box``;
         outside of it is background. All of the image by default. A small object
         in a large image keeps its resolution in a small one.
+    size_hint : SizeHint, optional
+        What is known of the object's size, in pixels of the image. By itself it
+        describes nothing.
 
     Raises
     ------
@@ -66,6 +70,7 @@ class Prompt:
     box: Box | None = None
     mask_logits: NDArray[np.float32] | None = None
     mask_box: Box | None = None
+    size_hint: SizeHint | None = None
 
     def __post_init__(self) -> None:
         """Bring the fields to their dtypes and refuse what says nothing."""
@@ -92,6 +97,11 @@ class Prompt:
         if not len(self.points) and self.box is None and self.mask_logits is None:
             raise PromptError(
                 "The prompt is empty; give at least a point, a box or a mask."
+            )
+        if not isinstance(self.size_hint, SizeHint | None):
+            raise PromptError(
+                f"The size hint is {reprlib.repr(self.size_hint)}; give a SizeHint, "
+                "such as SizeHint(sizes_px=(30,)), or None."
             )
 
     @property

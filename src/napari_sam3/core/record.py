@@ -115,6 +115,8 @@ class ObjectRecord:
         models that look at windows which follow it.
     whole : bool
         Whether the model saw the whole plane at once instead of windows.
+    area : int, optional
+        Pixels of the mask; None if that is not known.
 
     Raises
     ------
@@ -137,6 +139,7 @@ class ObjectRecord:
     channels: tuple[str, ...] = ()
     field: Box | None = None
     whole: bool = False
+    area: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could not be read again."""
@@ -146,6 +149,12 @@ class ObjectRecord:
             raise PromptError(f"The label {self.label} is no object; count from 1.")
         if not math.isfinite(self.score):
             raise PromptError(f"The score is {self.score}; give a finite number.")
+        if self.area is not None:
+            object.__setattr__(self, "area", int(self.area))
+            if self.area < 1:
+                raise PromptError(
+                    f"The area is {self.area}; give the pixels of the mask, or None."
+                )
         try:
             offset = datetime.fromisoformat(self.created).utcoffset()
         except ValueError:
@@ -178,6 +187,7 @@ class ObjectRecord:
             **({"channels": list(self.channels)} if self.channels else {}),
             **({} if self.field is None else {"field": list(self.field)}),
             **({"whole": True} if self.whole else {}),
+            **({} if self.area is None else {"area": self.area}),
             **self.dialogue.to_json(),
         }
 
@@ -201,6 +211,7 @@ class ObjectRecord:
             channels=_channels_from_json(data),
             field=_field_from_json(data),
             whole="whole" in data and entry(data, "whole", bool, owner),
+            area=entry(data, "area", int, owner) if "area" in data else None,
         )
 
 

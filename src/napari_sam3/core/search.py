@@ -8,110 +8,37 @@ whatever the image's size. Zooming in on the object follows RITM (Sofiiuk et al.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_sam3.core.candidate import (
-    Candidate,
-    LogitMap,
-    candidates,
-    distinct,
-    union,
-)
+from napari_sam3.core.candidate import Candidate, LogitMap, distinct, union
 from napari_sam3.core.errors import PromptError
+from napari_sam3.core.fitting import answer_fitted
 from napari_sam3.core.picture import Picture
 from napari_sam3.core.prompt import Box, Prompt
-from napari_sam3.core.resample import Grid, resample
-from napari_sam3.core.windows import LADDER, Window, fit_window, ladder_windows
+from napari_sam3.core.resample import Grid
+from napari_sam3.core.window_decoder import (
+    Look,
+    Seen,
+    WindowDecoder,
+    decode_looks,
+    describe,
+    doubted,
+)
+from napari_sam3.core.windows import fit_window, ladder_windows
 
-__all__ = ["WindowDecoder", "WindowPrompt", "WindowSearch", "earlier_mask"]
+__all__ = ["WindowSearch", "earlier_mask"]
 
-#: Windows per call of the network; bounds its memory.
-_BATCH = 42
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WindowPrompt:
-    """A prompt as one window of S x S pixels shows it.
-
-    Parameters
-    ----------
-    points : ndarray of shape (N, 2)
-        Clicks in window pixels from the corner.
-    labels : ndarray of shape (N,) and dtype bool
-        True on the object.
-    box : ndarray of shape (4,), optional
-        ``(row0, col0, row1, col1)`` in window pixels.
-    mask : ndarray of shape (S / 2, S / 2) and dtype float32, optional
-        Earlier logits.
-    """
-
-    points: NDArray[np.float64]
-    labels: NDArray[np.bool_]
-    box: NDArray[np.float64] | None
-    mask: NDArray[np.float32] | None
-
-    @classmethod
-    def place(
-        cls, prompt: Prompt, window: Window, earlier: LogitMap | None, size: int
-    ) -> WindowPrompt:
-        """Bring a prompt and the earlier mask to a window's frame."""
-        box = None
-        if prompt.box is not None:
-            # The box has edges, the points have pixel centres: half a pixel apart.
-            corners = np.array(prompt.box).reshape(2, 2) - 0.5
-            # What lies far outside is all the same to the window.
-            box = window.to_window(corners, size).ravel().clip(-size, 2 * size)
-        return cls(
-            points=window.to_window(prompt.points, size),
-            labels=prompt.labels,
-            box=box,
-            mask=None
-            if earlier is None
-            else resample(*earlier, window.grid(size // 2, size // 2)),
-        )
-
-
-class WindowDecoder(Protocol):
-    """A network that is cheap enough to look through many windows per click."""
-
-    @property
-    def window_size(self) -> int:
-        """Side S of the windows that it sees."""
-        ...
-
-    def decode_windows(
-        self, pixels: NDArray[np.uint8], prompts: Sequence[WindowPrompt]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Segment one object in each of K windows.
-
-        ``pixels`` has the shape (K, S, S, 3). Returns logits of shape
-        (K, M, S / 2, S / 2) and predicted IoUs of shape (K, M).
-
-        The first of the M masks is the plain answer, the others are candidates
-        for ambiguous prompts.
-        """
-        ...
-
-
-#: What a contradicted click leaves of a score.
-_DOUBT = 0.8
 #: How much better a ladder's answer must look than the one that fits the earlier
-#: mask, which has seen more.
-_LEAVING_MARGIN = 0.05
-#: What every doubling of the window costs an answer in the ladder's race. This
-#: and the margin were chosen on the validation images.
-_DOUBLING_HANDICAP = 0.05
+#: mask, which has seen more, and up to how many clicks that is asked. Both were
+#: chosen on the validation images: leaving more readily, or later, made masks worse.
+_LEAVING_MARGIN, _LEAVING_CLICKS = 0.2, 3
 
 #: Larger windows are looked at only if an object seems to be as large: a click in a
 #: large plane then takes hardly longer than one in a small plane.
 _LARGE = 1280
-
-#: A window to decode: whose prompt, where, and what was there before.
-_Look = tuple[Prompt, Window, LogitMap | None]
 
 
 class _Plan(NamedTuple):
@@ -119,21 +46,17 @@ class _Plan(NamedTuple):
 
     Attributes
     ----------
-    fitted : list of _Look
+    fitted : Look, optional
         To what the prompt outlines.
-    ladder : list of _Look
+    ladder : list of Look
         Of rising size.
-    late : list of _Look
+    late : list of Look
         The ladder's end, for objects that fill the windows before.
     """
 
-    fitted: list[_Look]
-    ladder: list[_Look]
-    late: list[_Look]
-
-    @property
-    def looks(self) -> list[_Look]:
-        return [*self.fitted, *self.ladder]
+    fitted: Look | None
+    ladder: list[Look]
+    late: list[Look]
 
 
 class WindowSearch:
@@ -167,55 +90,68 @@ class WindowSearch:
         list of list of Candidate
             Per prompt ``count`` masks, the best first.
         """
-        shape = picture.shape
-        plans = [_plan(prompt, shape) for prompt in prompts]
-        seen = iter(
-            self._decode(picture, [look for plan in plans for look in plan.looks])
-        )
-        found: list[list[Candidate]] = []
-        searched: list[bool] = []
-        for plan in plans:
-            fitted = [mask for _ in plan.fitted for mask in next(seen)]
-            ladder = [mask for _ in plan.ladder for mask in next(seen)]
-            if plan.late and _looks_large(ladder, plan):
-                more = self._decode(picture, plan.late)
-                ladder += [mask for masks in more for mask in masks]
-            searched.append(_is_better(ladder, fitted))
-            found.append(
-                distinct(
-                    [_handicap(m) for m in ladder] if searched[-1] else fitted, count
-                )
-            )
-        # Only a ladder's answers need a closer look: the others fitted already.
-        closer = [
-            _closer_look(prompt, mask, shape)
+        plans = [_plan(prompt, picture.shape) for prompt in prompts]
+        fitted = self._fitted(picture, plans)
+        ladders = self._ladders(picture, plans)
+        searched = [_is_better(*pair) for pair in zip(ladders, fitted, strict=True)]
+        found = [
+            distinct(ladder if wanted else own, count)
+            for wanted, ladder, own in zip(searched, ladders, fitted, strict=True)
+        ]
+        # Only a ladder's best answer needs a closer look: others fitted already.
+        looks = [
+            _closer_look(prompt, masks[0], picture.shape)
             for prompt, masks, wanted in zip(prompts, found, searched, strict=True)
-            for mask in masks
             if wanted
         ]
-        focused = iter(self._decode(picture, closer))
+        closer = iter(self._decode(picture, looks, self.decoder.closer_size))
         return [
-            _in_order([next(focused)[0] for _ in masks]) if wanted else masks
+            [_refined(masks[0], next(closer).masks[0]), *masks[1:]] if wanted else masks
             for masks, wanted in zip(found, searched, strict=True)
         ]
 
-    def _decode(self, picture: Picture, looks: list[_Look]) -> list[list[Candidate]]:
-        """Decode windows in batches; each gives the list of its masks."""
+    def _fitted(self, picture: Picture, plans: list[_Plan]) -> list[list[Candidate]]:
+        looks = [plan.fitted for plan in plans if plan.fitted is not None]
+        answers = iter(answer_fitted(self.decoder, picture, looks))
+        return [next(answers) if plan.fitted is not None else [] for plan in plans]
+
+    def _decode(self, picture: Picture, looks: list[Look], size: int) -> list[Seen]:
+        return decode_looks(self.decoder, picture, looks, size)
+
+    def _ladders(self, picture: Picture, plans: list[_Plan]) -> list[list[Candidate]]:
+        """Look at windows of all sizes; the masks are ranked beside each other."""
         size = self.decoder.window_size
-        answers = []
-        for start in range(0, len(looks), _BATCH):
-            part = looks[start : start + _BATCH]
-            pixels = np.stack(
-                [picture.read(window, size, size) for _, window, _ in part]
+        looks = [look for plan in plans for look in plan.ladder]
+        seen = iter(self._decode(picture, looks, size))
+        ranked = []
+        for plan in plans:
+            ladder = [next(seen) for _ in plan.ladder]
+            masks = self._rank(picture, plan.ladder, ladder)
+            if plan.late and _looks_large(masks, plan):
+                ladder += self._decode(picture, plan.late, size)
+                masks = self._rank(picture, [*plan.ladder, *plan.late], ladder)
+            ranked.append(masks)
+        return ranked
+
+    def _rank(
+        self, picture: Picture, looks: list[Look], seen: list[Seen]
+    ) -> list[Candidate]:
+        """Score masks of all sizes beside each other, hints included."""
+        if not looks:
+            return []
+        prompt = looks[0].prompt
+        windows = [look.window for look in looks]
+        ladder = describe(prompt, windows, picture.shape, seen)
+        scores = doubted(self.decoder.rank(ladder), ladder.contradicted)
+        hint, sizes = prompt.size_hint, ladder.sizes_px()
+        return [
+            replace(
+                mask,
+                score=float(score) - (hint.penalty(float(size)) if hint else 0.0),
             )
-            placed = [WindowPrompt.place(*look, size) for look in part]
-            logits, scores = self.decoder.decode_windows(pixels, placed)
-            for (prompt, window, _), masks, marks in zip(
-                part, logits, scores, strict=True
-            ):
-                named = candidates(window, masks, marks)
-                answers.append([_doubt(mask, prompt) for mask in named])
-        return answers
+            for row, marks, areas in zip(seen, scores, sizes, strict=True)
+            for mask, score, size in zip(row.masks, marks, areas, strict=True)
+        ]
 
 
 def earlier_mask(prompt: Prompt, shape: tuple[int, int]) -> LogitMap | None:
@@ -243,23 +179,25 @@ def _plan(prompt: Prompt, shape: tuple[int, int]) -> _Plan:
             "The mask of the prompt is empty and nothing else is given; "
             "add a point or a box."
         )
-    fitted: list[_Look] = []
-    ladder: list[_Look] = []
+    fitted: Look | None = None
+    ladder: list[Look] = []
     if bounds is not None:
-        fitted = [(prompt, fit_window(_with_clicks(bounds, prompt)), earlier)]
+        fitted = Look(prompt, fit_window(_with_clicks(bounds, prompt)), earlier)
     # A background click may say that the earlier mask has the wrong scale.
-    is_doubtful = prompt.box is None and len(prompt.negative) and len(prompt.positive)
+    is_mixed = 0 < len(prompt.positive) < len(prompt.points) <= _LEAVING_CLICKS
+    is_doubtful = prompt.box is None and is_mixed
     if bounds is None or is_doubtful:
         clicks = prompt.positive if prompt.labels.any() else prompt.points
-        ladder = [(prompt, window, None) for window in ladder_windows(clicks, shape)]
-    early = max(2, sum(window.height <= _LARGE for _, window, _ in ladder))
+        windows = ladder_windows(clicks, shape)
+        ladder = [Look(prompt, window, None) for window in windows]
+    early = max(2, sum(look.window.height <= _LARGE for look in ladder))
     return _Plan(fitted, ladder[:early], ladder[early:])
 
 
-def _looks_large(ladder: list[Candidate], plan: _Plan) -> bool:
+def _looks_large(masks: list[Candidate], plan: _Plan) -> bool:
     """Tell whether the best mask so far is of one of the two largest windows."""
-    best = max(ladder, key=lambda mask: _handicap(mask).score)
-    return best.map.grid.height >= plan.ladder[-2][1].height
+    best = max(masks, key=lambda mask: mask.score)
+    return best.map.grid.height >= plan.ladder[-2].window.height
 
 
 def _is_better(ladder: list[Candidate], fitted: list[Candidate]) -> bool:
@@ -270,48 +208,23 @@ def _is_better(ladder: list[Candidate], fitted: list[Candidate]) -> bool:
     return margin > _LEAVING_MARGIN
 
 
-def _in_order(masks: list[Candidate]) -> list[Candidate]:
-    """Keep the ladder's order: a closer look makes masks better, not the choice.
+def _refined(first: Candidate, closer: Candidate) -> Candidate:
+    """Return the closer look's mask with the ladder's score.
 
-    Seen by itself in a window that fits, a colony scores as well as a cell. So none
-    scores above the one before it.
+    Seen by itself in a window that fits, a colony scores as well as a cell: a closer
+    look makes masks better, not the choice.
     """
-    caps = np.minimum.accumulate([mask.score for mask in masks])
-    return [replace(m, score=float(cap)) for m, cap in zip(masks, caps, strict=True)]
+    return replace(closer, score=first.score)
 
 
-def _handicap(mask: Candidate) -> Candidate:
-    """Lower the score of a mask the more, the larger the window that shows it.
-
-    Of a cell and its colony, both of which look whole, the cell was meant.
-    """
-    doublings = np.log2(mask.map.grid.height / LADDER[0])
-    return replace(mask, score=mask.score - _DOUBLING_HANDICAP * float(doublings))
-
-
-def _doubt(mask: Candidate, prompt: Prompt) -> Candidate:
-    """Lower the score of a mask for every click that it contradicts."""
-    logits, grid = mask.map
-    cells = (prompt.points + 0.5 - (grid.row0, grid.col0)) * (
-        grid.rows / grid.height,
-        grid.cols / grid.width,
-    )
-    rows, cols = np.floor(cells).astype(np.intp).T
-    inside = (rows >= 0) & (rows < grid.rows) & (cols >= 0) & (cols < grid.cols)
-    is_object = np.zeros(len(cells), np.bool_)
-    is_object[inside] = logits[rows[inside], cols[inside]] > 0
-    wrong = int((is_object != prompt.labels).sum())
-    return replace(mask, score=mask.score * _DOUBT**wrong)
-
-
-def _closer_look(prompt: Prompt, mask: Candidate, shape: tuple[int, int]) -> _Look:
+def _closer_look(prompt: Prompt, mask: Candidate, shape: tuple[int, int]) -> Look:
     """Fit a window to a mask and the clicks on the object, the mask carried over."""
     bounds = mask.map.bounds()
     if bounds is None or not _meets(bounds, shape):
         # Nothing found in the image: look where the clicks are.
         row, col = prompt.points.mean(axis=0) + 0.5
         bounds = (row, col, row, col)
-    return prompt, fit_window(_with_clicks(bounds, prompt)), mask.map
+    return Look(prompt, fit_window(_with_clicks(bounds, prompt)), mask.map)
 
 
 def _meets(bounds: Box, shape: tuple[int, int]) -> bool:

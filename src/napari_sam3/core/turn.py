@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_sam3.core.candidate import union
 from napari_sam3.core.errors import PromptError
+from napari_sam3.core.hint import SizeHint
 from napari_sam3.core.marks import BoxMark, Mark, MaskMark, OutlineMark, PointMark
 from napari_sam3.core.prediction import Embedding, Prediction, margin_around
 from napari_sam3.core.prompt import Box, Prompt
@@ -70,7 +71,7 @@ class Turn:
 
 
 class Said(NamedTuple):
-    """All clicks and boxes so far.
+    """All clicks and boxes so far, and what was known before them.
 
     Attributes
     ----------
@@ -78,10 +79,13 @@ class Said(NamedTuple):
         In the order in which they came.
     box : tuple of float, optional
         Around all boxes.
+    size_hint : SizeHint, optional
+        What is known of the object's size.
     """
 
     points: tuple[PointMark, ...] = ()
     box: Box | None = None
+    size_hint: SizeHint | None = None
 
     def then(self, marks: Iterable[Mark]) -> Said:
         """Return it with a step's marks added; outlines and masks are for once."""
@@ -92,7 +96,7 @@ class Said(NamedTuple):
                 points.append(mark)
             elif isinstance(mark, BoxMark):
                 box = union(box, (mark.row0, mark.col0, mark.row1, mark.col1))
-        return Said(tuple(points), box)
+        return Said(tuple(points), box, self.size_hint)
 
     def clicks(self) -> list[PointMark]:
         """Return the clicks that count: of contradicting ones on a pixel the last."""
@@ -196,6 +200,7 @@ def prompt_of(
         box=said.box,
         mask_logits=None if region is None else region.logits,
         mask_box=None if region is None else region.bbox,
+        size_hint=said.size_hint,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -161,19 +162,23 @@ class Accepting:
         else:  # also an object of another layer: its number means something else here
             label, former = bench.results.next_ids(1)[0], None
         record = self._recorder(key.plane, reply)(
-            label=label, dialogue=draft.dialogue, score=reply.score
+            label=label,
+            dialogue=draft.dialogue,
+            score=reply.score,
+            area=np.count_nonzero(reply.mask),
         )
         written = bench.results.write_one(
             bench.image, reply.mask, reply.bbox, record, former
         )
+        bench.hints.note(labels, key.layer_id, written.added)
         bench.take_step(Draft(), written)
         return label
 
     def _accept_many(self, reply: ManyReply) -> list[int]:
         bench = self._bench
-        plane = bench.follower.source().key.plane
-        dialogues = bench.dialogues()
-        bench.results.ensure(bench.image)
+        key = bench.follower.source().key
+        plane, dialogues = key.plane, bench.dialogues()
+        labels = bench.results.ensure(bench.image)
         # An object that lies wholly under better ones has no pixels of its own.
         seen = [int(place) for place in np.unique(reply.labels) if place]
         numbers = bench.results.next_ids(len(seen))
@@ -185,12 +190,14 @@ class Accepting:
                 label=number,
                 dialogue=dialogues[place - 1],
                 score=reply.objects[place - 1].score,
+                area=np.count_nonzero(reply.objects[place - 1].mask),
             )
             for place, number in zip(seen, numbers, strict=True)
         ]
         written = bench.results.write_many(
             bench.image, plane, table[reply.labels], reply.bbox, records
         )
+        bench.hints.note(labels, key.layer_id, written.added)
         bench.take_step(Draft(), written)
         kept = [record.label for record in written.added]
         if len(kept) < len(dialogues):
@@ -243,8 +250,8 @@ class Accepting:
         score = 0.0 if record is None else record.score
         # Prompts of an image of another size lie elsewhere in this one.
         knows = record is not None and record.shape == self._bench.shape
-        steps = record.dialogue.steps if record is not None and knows else ()
-        base = _settled(steps, MaskMark.from_mask(*found, score))
+        told = record.dialogue if record is not None and knows else Dialogue()
+        base = _settled(told, MaskMark.from_mask(*found, score))
         self._complete(key, label, Draft(base, label, home))
         self._bench.refresh()
 
@@ -292,14 +299,14 @@ def reply_has_pixels(reply: Reply | ManyReply) -> bool:
     return bool(pixels.any())
 
 
-def _settled(steps: Sequence[Step], mask: MaskMark) -> Dialogue:
+def _settled(told: Dialogue, mask: MaskMark) -> Dialogue:
     """Return prompts that are answered by a mask already."""
     earlier = [
         Step(step.marks)
-        for step in steps
+        for step in told.steps
         if not any(isinstance(mark, MaskMark) for mark in step.marks)
     ]
-    return Dialogue((*earlier, Step((mask,))))
+    return replace(told, steps=(*earlier, Step((mask,))))
 
 
 def _locate(grid: LabelGrid, label: int, near: Box | None, tell: Tell) -> Former | None:

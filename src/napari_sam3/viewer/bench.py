@@ -20,6 +20,7 @@ from napari_sam3.viewer.cleanup import Cleanup
 from napari_sam3.viewer.drafting import Drafting
 from napari_sam3.viewer.engine import Engine, ModelChoice, Tell
 from napari_sam3.viewer.follower import ImageFollower
+from napari_sam3.viewer.hints import Hints
 from napari_sam3.viewer.history import Change, Draft, History
 from napari_sam3.viewer.jobs import (
     ManyQuestion,
@@ -91,8 +92,9 @@ class Bench:
         self.switch = ModelSwitch(engine, self.asking, fallback or choice, choice)
         self.follower = ImageFollower(viewer)
         self.outlook = Outlook(viewer, self.follower, engine, self.asking)
-        self.drafting = Drafting(viewer, self.follower)
         self.results = Results(viewer)
+        self.hints = Hints(viewer, self.follower, self.results)
+        self.drafting = Drafting(viewer, self.follower, self.hints.next)
         self.follower.moved.connect(self._on_moved)
         self.follower.lost.connect(self._on_lost)
         self.drafting.edited.connect(self._on_edited)

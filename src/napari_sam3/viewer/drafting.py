@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_sam3.core.errors import LayerError
+from napari_sam3.core.hint import SizeHint
 from napari_sam3.core.journal import Plane
 from napari_sam3.core.marks import Mark, MaskMark, PointMark
 from napari_sam3.viewer.fitting import check_prompt_layer, fitting_layer
@@ -54,6 +55,9 @@ class Drafting:
         Held weakly.
     follower : ImageFollower
         Tells the image and the plane.
+    hint : callable, optional
+        Returns what is known of the size of a new object, or None. It is asked once
+        per object: a mask must not change when the user looks around.
 
     Attributes
     ----------
@@ -73,9 +77,15 @@ class Drafting:
     trouble_changed = Signal()
     layer_removed = Signal(str)
 
-    def __init__(self, viewer: ViewerModel, follower: ImageFollower) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        follower: ImageFollower,
+        hint: Callable[[], SizeHint | None] = lambda: None,
+    ) -> None:
         self._viewer = weakref.ref(viewer)
         self._follower = follower
+        self._hint = hint
         self._points: Points | None = None
         self._shapes: Shapes | None = None
         self._drafts: dict[PlaneKey, Draft] = {}
@@ -216,7 +226,11 @@ class Drafting:
         self._used.set(key, self._layers, used)
         before = self._drafts.get(key, Draft())
         marks = without(found, used)
-        after = replace(before, dialogue=before.dialogue.advance(marks))
+        dialogue = before.dialogue.advance(marks)
+        # An object that is refined keeps what was known when it was made.
+        if before.label is None and dialogue.steps and not before.dialogue.steps:
+            dialogue = replace(dialogue, size_hint=self._hint())
+        after = replace(before, dialogue=dialogue)
         if after != before:
             self._drafts[key] = after
             self.edited.emit(key, before, after, by_user)

@@ -70,7 +70,7 @@ class Draft:
         if self.label != label or not self.is_incomplete:
             return self
         steps = (*base.dialogue.steps, *self.dialogue.steps)
-        return replace(base, dialogue=Dialogue(steps))
+        return replace(base, dialogue=replace(base.dialogue, steps=steps))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -90,7 +90,7 @@ def single_objects(dialogue: Dialogue) -> tuple[Dialogue, ...]:
         if isinstance(mark, PointMark) and not mark.positive
     ]
     return tuple(
-        Dialogue().advance([mark, *background])
+        Dialogue(size_hint=dialogue.size_hint).advance([mark, *background])
         for mark in says_where(dialogue)
         if not isinstance(mark, MaskMark)
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from napari.layers import Image
 
 from napari_sam3.core.errors import StateError
@@ -104,6 +105,24 @@ class Prompting(Workspace):
         """
         self._place()  # says what is missing before anything changes
         self._bench.drafting.change(list(add), list(remove))
+
+    @property
+    def use_hints(self) -> bool:
+        """Whether new objects are expected to be like those that were accepted.
+
+        nano then prefers masks of about their size, and of a size that fits the view.
+        It holds for objects that begin after it is set; see `SizeHint`.
+        """
+        return self._bench.hints.is_used
+
+    @use_hints.setter
+    def use_hints(self, value: bool) -> None:
+        if not isinstance(value, bool | np.bool_):
+            raise StateError(f"use_hints is {value!r}; give True or False.")
+        if bool(value) != self._bench.hints.is_used:
+            self._bench.hints.is_used = bool(value)
+            self._bench.script.add(f"s.use_hints = {bool(value)}")
+            self._bench.changed.emit()
 
     def flip(self) -> None:
         """Turn the selected points, or else the next click, into the opposite."""

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from napari_sam3.core.dialogue import Step, Turn
+from napari_sam3.core.dialogue import Memo
 from napari_sam3.core.embeddings import EmbeddingCache
 from napari_sam3.core.look import Look
 from napari_sam3.core.patches import Patch
@@ -217,7 +217,7 @@ class Scenes:
             self.cache.evict(lambda one: one == place)
         return embedding
 
-    def turns(self, key: Hashable) -> MutableMapping[tuple[Step, ...], Turn]:
+    def turns(self, key: Hashable) -> Memo:
         """Return the known answers for an embedding's key. For the thread."""
         return Under(self._turns, key)
 

@@ -26,6 +26,7 @@ _CATEGORIES = {
     "store_gb": "model",
     "fetches_ahead": "model",
     "contrast": "view",
+    "use_hints": "view",
     "max_hole_area": "cleanup",
     "max_sprinkle_area": "cleanup",
     "keep_clicked": "cleanup",
@@ -51,6 +52,8 @@ class Settings:
         Whether neighbouring planes are encoded while nothing else is to do.
     contrast : str
         One of `CONTRASTS`; see `Sight`.
+    use_hints : bool
+        Whether new objects are expected to be like those that were accepted.
     max_hole_area, max_sprinkle_area : float
         In pixels; see `Cleanup`.
     keep_clicked : bool
@@ -65,6 +68,7 @@ class Settings:
     store_gb: float = 10.0
     fetches_ahead: bool = True
     contrast: str = CONTRASTS[0]
+    use_hints: bool = True
     max_hole_area: float = 256.0
     max_sprinkle_area: float = 0.0
     keep_clicked: bool = False
@@ -150,6 +154,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "store_gb": _is_area,
     "fetches_ahead": lambda value: isinstance(value, bool),
     "contrast": lambda value: value in CONTRASTS,
+    "use_hints": lambda value: isinstance(value, bool),
     "max_hole_area": _is_area,
     "max_sprinkle_area": _is_area,
     "keep_clicked": lambda value: isinstance(value, bool),

@@ -98,6 +98,8 @@ def _open(viewer: ViewerModel, model: str | None, device: str | None) -> _Desk:
         session.overlap = settings.overlap
     if session.contrast != settings.contrast:
         session.contrast = settings.contrast
+    if session.use_hints != settings.use_hints:
+        session.use_hints = settings.use_hints
     desk = _DESKS[id(viewer)] = _Desk(session)
     forget = partial(_forget, id(viewer))
     session.closed.connect(forget)

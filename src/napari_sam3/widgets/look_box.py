@@ -1,4 +1,4 @@
-"""What the model sees: which part, contrast, and which channels."""
+"""What the model sees, which part and how, and what it expects."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _CONTRASTS = [("as shown", "shown"), ("automatic", "percentiles")]
 
 
 class LookBox(Section):
-    """Sets window, contrast, inversion and channels of a session.
+    """Sets window, contrast, inversion, channels and hints of a session.
 
-    The contrast is remembered for the next start. The others are not, since they
-    belong to the image.
+    The contrast is remembered for the next start, and whether there are hints. The
+    others are not, since they belong to the image.
 
     Parameters
     ----------
@@ -52,6 +52,11 @@ class LookBox(Section):
         self.inverted.setToolTip(
             "Exchange dark and bright for the model; the layer stays as it is"
         )
+        self.hints = QCheckBox("Expect objects like those accepted")
+        self.hints.setToolTip(
+            "nano prefers masks of about the size of the objects accepted on this "
+            "plane, and of one that fits the zoom. Holds from the next object on"
+        )
         self.source = Combo(
             "Blend up to three channels into one picture: other image layers, in the "
             "colours that they have, or the planes of an axis"
@@ -70,6 +75,7 @@ class LookBox(Section):
         self.window.activated.connect(self._choose_window)
         self.contrast.activated.connect(self._choose_contrast)
         self.inverted.toggled.connect(self._choose_inverted)
+        self.hints.toggled.connect(self._choose_hints)
         self.source.activated.connect(self._choose_source)
         self.channels.itemChanged.connect(self._choose_channels)
         content: QWidget = QWidget()
@@ -82,11 +88,12 @@ class LookBox(Section):
                 ),
                 self.channels,
                 row(self.inverted),
+                row(self.hints),
             )
         )
         super().__init__(
             "What the model sees",
-            "Which part of the plane, and its contrast and channels",
+            "Which part of the plane, its contrast and channels, and what to expect",
             content,
         )
 
@@ -95,9 +102,13 @@ class LookBox(Section):
         session = self._session
         self.window.put(_WINDOWS, session.whole_plane)
         self.contrast.put(_CONTRASTS, session.contrast)
-        self.inverted.blockSignals(True)
-        self.inverted.setChecked(session.inverted)
-        self.inverted.blockSignals(False)
+        for box, value in (
+            (self.inverted, session.inverted),
+            (self.hints, session.use_hints),
+        ):
+            box.blockSignals(True)
+            box.setChecked(value)
+            box.blockSignals(False)
         sources = self._sources()
         chosen = self._chosen_source()
         if chosen not in [source for _, source in sources]:
@@ -195,6 +206,12 @@ class LookBox(Section):
     def _choose_inverted(self, inverted: bool) -> None:
         with told():
             self._session.inverted = inverted
+        self.refresh()
+
+    def _choose_hints(self, use_hints: bool) -> None:
+        with told():
+            self._session.use_hints = use_hints
+            save_setting("use_hints", use_hints)
         self.refresh()
 
     def _choose_source(self, index: int) -> None:

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from napari_sam3.models.nano.network import NanoNet
+from napari_sam3.core.ladder import NUMBERS
+from napari_sam3.models.nano.network import TRAITS, NanoNet
 from napari_sam3.models.nano.prompts import PromptTensors
 
 
@@ -32,15 +33,17 @@ def pixels(count: int, size: int) -> torch.Tensor:
 def test_shapes(network, count, size):
     with torch.inference_mode():
         features = network.embed(pixels(count, size))
-        logits, scores = network.decode(features, one_click(count, size))
+        logits, scores, traits = network.decode(features, one_click(count, size))
     assert features.fine.shape == (count, 16, size // 2, size // 2)
     assert [tuple(level.shape) for level in features.levels] == [
         (count, 64, size // stride, size // stride) for stride in (4, 8, 16, 32)
     ]
     assert logits.shape == (count, 4, size // 2, size // 2)
     assert scores.shape == (count, 4)
+    assert traits.shape == (count, 4, TRAITS)
     assert logits.isfinite().all()
     assert scores.isfinite().all()
+    assert traits.isfinite().all()
 
 
 def test_folding_removes_the_normalisations_and_changes_no_answer(network):
@@ -88,8 +91,59 @@ def test_the_answer_depends_on_the_prompt(network):
         features = network.embed(pixels(1, 64))
         here = one_click(1, 64)
         there = here._replace(points=here.points / 4)
-        one, other = (network.decode(features, told)[0] for told in (here, there))
+        one, other = (network.decode(features, told).logits for told in (here, there))
     assert not torch.allclose(one, other)
+
+
+def test_the_scores_are_computed_from_the_traits(network):
+    with torch.inference_mode():
+        decoded = network.decode(network.embed(pixels(2, 64)), one_click(2, 64))
+        scores = network.decoder.score.last(decoded.traits).squeeze(-1)
+    assert torch.allclose(decoded.scores, scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [64, 96])
+def test_decoders_of_other_widths_give_the_same_shapes(size):
+    torch.manual_seed(0)
+    small = NanoNet(pyramid=16, widths=(8, 16, 24, 32)).eval()
+    with torch.inference_mode():
+        decoded = small.decode(small.embed(pixels(1, size)), one_click(1, size))
+    assert decoded.logits.shape == (1, 4, size // 2, size // 2)
+    assert decoded.traits.shape == (1, 4, TRAITS)
+
+
+# ---- the ranking of a ladder ----------------------------------------------------
+
+
+def tokens(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Make traits and numbers of one ladder's masks."""
+    generator = torch.Generator().manual_seed(2)
+    return (
+        torch.randn(1, count, TRAITS, generator=generator),
+        torch.randn(1, count, len(NUMBERS), generator=generator),
+    )
+
+
+def test_masks_are_ranked_in_any_order(network):
+    traits, numbers = tokens(12)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        scores = network.ranking(traits, numbers)
+        shuffled = network.ranking(traits[:, order], numbers[:, order])
+    assert scores.shape == (1, 12)
+    assert torch.allclose(scores[:, order], shuffled, atol=1e-5)
+    assert scores.std() > 1e-3
+
+
+def test_masks_are_ranked_beside_each_other(network):
+    traits, numbers = tokens(12)
+    with torch.inference_mode():
+        scores = network.ranking(traits, numbers)
+        fewer = network.ranking(traits[:, :8], numbers[:, :8])
+        missing = (torch.arange(12) >= 8)[None]
+        hidden = network.ranking(traits, numbers, missing)
+    assert not torch.allclose(scores[:, :8], fewer, atol=1e-4)
+    assert torch.allclose(hidden[:, :8], fewer, atol=1e-5)
 
 
 def test_the_weights_fit_into_the_package():

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from napari_sam3.core.candidate import candidates
 from napari_sam3.core.errors import ImageError, ModelError, PromptError
 from napari_sam3.core.picture import ArrayPicture
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.tracker import Tracker, WindowTracker
-from napari_sam3.core.windows import Window
+from napari_sam3.core.window_decoder import Seen, WindowPrompt, describe
+from napari_sam3.core.windows import Window, ladder_windows
 from napari_sam3.models.nano.tracker import NanoTracker
 
 CLICK = Prompt([(20, 30)], [1])
@@ -53,6 +55,7 @@ def test_it_is_a_tracker(tracker):
     assert tracker.low_res_size == 256
     assert tracker.device == torch.device("cpu")
     assert tracker.window_size == 128
+    assert tracker.closer_size == 160
 
 
 def test_it_does_not_learn(tracker):
@@ -301,6 +304,39 @@ def test_thin_images_can_be_prompted(tracker, shape):
     prompt = Prompt([(0, 0)], [1])
     ((answer,),) = tracker.predict(embedding, [prompt], multimask=False)
     assert answer.paste(shape).shape == shape
+
+
+def test_windows_of_both_sizes_are_decoded(tracker):
+    earlier = np.zeros((96, 96), np.float32)
+    for size, mask in ((128, None), (160, earlier)):
+        told = WindowPrompt(np.array([[9.0, 9.0]]), np.array([True]), None, mask)
+        answers = tracker.decode_windows(noise(2, size, size), [told, told])
+        assert answers.logits.shape == (2, 4, size // 2, size // 2)
+        assert answers.scores.shape == (2, 4)
+        assert answers.traits.shape[:2] == (2, 4)
+        assert ((answers.scores > 0) & (answers.scores < 1)).all()
+
+
+def test_a_ladder_is_ranked_by_its_own_head(tracker):
+    windows = ladder_windows(np.array([[30.0, 45.0]]), (60, 90))
+    prompt = WindowPrompt(np.array([[64.0, 64.0]]), np.array([True]), None, None)
+    pixels = noise(len(windows), 128, 128)
+    answers = tracker.decode_windows(pixels, [prompt] * len(windows))
+    seen = [
+        Seen(candidates(window, logits, scores), traits)
+        for window, logits, scores, traits in zip(windows, *answers, strict=True)
+    ]
+    ladder = describe(CLICK, windows, (60, 90), seen)
+    scores = tracker.rank(ladder)
+    assert scores.shape == (3, 4)
+    assert scores.dtype == np.float32
+    parts = (ladder.traits, ladder.numbers())
+    tokens = (torch.from_numpy(part.reshape(1, 12, -1)) for part in parts)
+    with torch.inference_mode():
+        expected = tracker.network.ranking(*tokens).sigmoid().reshape(3, 4)
+    assert np.allclose(scores, expected, atol=1e-6)
+    # It has learnt nothing, but looks at what it judges.
+    assert not np.allclose(scores, scores[0, 0], atol=1e-4)
 
 
 # ---- number formats ---------------------------------------------------------

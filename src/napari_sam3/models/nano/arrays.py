@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_sam3.core.errors import ModelError
-from napari_sam3.core.search import WindowPrompt
+from napari_sam3.core.window_decoder import WindowPrompt
 from napari_sam3.models.nano.encoder import TAP_CHANNELS
 from napari_sam3.models.nano.network import PYRAMID_CHANNELS, Features
 from napari_sam3.models.nano.prompts import PromptTensors

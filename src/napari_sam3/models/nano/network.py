@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from napari_sam3.models.nano.encoder import TAP_CHANNELS, ConvNorm, Encoder
 from napari_sam3.models.nano.prompts import MAP_CHANNELS, PromptTensors, prompt_maps
+from napari_sam3.models.nano.ranking import LadderHead
 
-__all__ = ["Features", "NanoNet"]
+__all__ = ["TRAITS", "Decoded", "Features", "NanoNet"]
 
 #: Channels of every pyramid level; four levels make the 256 of the embedding.
 PYRAMID_CHANNELS = 64
@@ -22,6 +23,8 @@ WIDTHS = (32, 64, 128, 160)
 #: One mask for a clear prompt and three for an ambiguous one.
 MASKS = 4
 _FINE_CHANNELS = 16
+#: What is kept of a mask beside its score, for ranking it among others.
+TRAITS = 128
 
 
 class Features(NamedTuple):
@@ -43,6 +46,24 @@ class Features(NamedTuple):
         return Features(self.fine[index], tuple(level[index] for level in self.levels))
 
 
+class Decoded(NamedTuple):
+    """What the decoder answers for B prompts.
+
+    Attributes
+    ----------
+    logits : Tensor of shape (B, 4, H / 2, W / 2)
+        Masks: the plain answer, then three for ambiguous prompts.
+    scores : Tensor of shape (B, 4)
+        Logits of the predicted intersection over union.
+    traits : Tensor of shape (B, 4, TRAITS)
+        What the scores were computed from.
+    """
+
+    logits: Tensor
+    scores: Tensor
+    traits: Tensor
+
+
 class _Block(nn.Module):
     """Two convolutions around a shortcut."""
 
@@ -58,14 +79,14 @@ class _Block(nn.Module):
 class Pyramid(nn.Module):
     """Feature pyramid (Lin et al., CVPR 2017) over strides 4 to 32."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(
-            ConvNorm(channels, PYRAMID_CHANNELS, 1) for channels in TAP_CHANNELS[1:]
+            ConvNorm(channels, width, 1) for channels in TAP_CHANNELS[1:]
         )
 
     def forward(self, taps: list[Tensor]) -> tuple[Tensor, ...]:
-        """Turn taps at strides 4 to 32 into levels of 64 channels each."""
+        """Turn taps at strides 4 to 32 into levels of equal channels."""
         levels = [
             lateral(tap) for lateral, tap in zip(self.laterals, taps, strict=True)
         ]
@@ -78,32 +99,30 @@ class Pyramid(nn.Module):
 class Decoder(nn.Module):
     """U-Net over pyramid levels and prompt maps: four masks and their scores."""
 
-    def __init__(self) -> None:
+    def __init__(self, pyramid: int, widths: Sequence[int]) -> None:
         super().__init__()
         self.prompt = nn.Sequential(
-            ConvNorm(MAP_CHANNELS, WIDTHS[0], activation=nn.ReLU()),
-            ConvNorm(WIDTHS[0], WIDTHS[0]),
+            ConvNorm(MAP_CHANNELS, widths[0], activation=nn.ReLU()),
+            ConvNorm(widths[0], widths[0]),
         )
-        self.enter = nn.ModuleList(
-            ConvNorm(PYRAMID_CHANNELS, width, 1) for width in WIDTHS
-        )
+        self.enter = nn.ModuleList(ConvNorm(pyramid, width, 1) for width in widths)
         self.down = nn.ModuleList(
-            ConvNorm(fine, coarse, stride=2) for fine, coarse in pairwise(WIDTHS)
+            ConvNorm(fine, coarse, stride=2) for fine, coarse in pairwise(widths)
         )
-        self.left = nn.ModuleList(_Block(width) for width in WIDTHS)
+        self.left = nn.ModuleList(_Block(width) for width in widths)
         self.up = nn.ModuleList(
-            ConvNorm(coarse, fine, 1) for fine, coarse in pairwise(WIDTHS)
+            ConvNorm(coarse, fine, 1) for fine, coarse in pairwise(widths)
         )
-        self.right = nn.ModuleList(_Block(width) for width in WIDTHS[:-1])
+        self.right = nn.ModuleList(_Block(width) for width in widths[:-1])
         # The whole window's mean lets one click know what else is around.
-        self.context = nn.Linear(WIDTHS[-1], WIDTHS[-1])
-        self.spread = ConvNorm(WIDTHS[0], 4 * _FINE_CHANNELS)
+        self.context = nn.Linear(widths[-1], widths[-1])
+        self.spread = ConvNorm(widths[0], 4 * _FINE_CHANNELS)
         self.fine = ConvNorm(TAP_CHANNELS[0], _FINE_CHANNELS, 1)
         self.last = ConvNorm(_FINE_CHANNELS, _FINE_CHANNELS, activation=nn.ReLU())
         self.masks = nn.Conv2d(_FINE_CHANNELS, MASKS, 1)
-        self.score = _ScoreHead()
+        self.score = _ScoreHead(widths[0], widths[-1])
 
-    def forward(self, features: Features, maps: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Features, maps: Tensor) -> Decoded:
         """Decode prompts.
 
         Parameters
@@ -115,10 +134,8 @@ class Decoder(nn.Module):
 
         Returns
         -------
-        logits : Tensor of shape (B, 4, H / 2, W / 2)
-            Masks: the plain answer, then three for ambiguous prompts.
-        scores : Tensor of shape (B, 4)
-            Logits of the predicted intersection over union.
+        Decoded
+            Masks, scores and traits.
         """
         skips = []
         x = self.prompt(maps)
@@ -134,7 +151,7 @@ class Decoder(nn.Module):
             x = self.right[index](F.relu(skips[index] + coarse))
         fine = F.pixel_shuffle(self.spread(x), 2) + self.fine(features.fine)
         logits = self.masks(self.last(F.relu(fine)))
-        return logits, self.score(context, x, logits.detach())
+        return Decoded(logits, *self.score(context, x, logits.detach()))
 
 
 class _ScoreHead(nn.Module):
@@ -144,15 +161,17 @@ class _ScoreHead(nn.Module):
     CVPR 2019) in spirit: the score must see the mask that it judges.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fine: int, context: int) -> None:
         super().__init__()
         # Means under the mask and in its blurred rim, and four plain numbers.
-        self.first = nn.Linear(WIDTHS[-1] + 2 * WIDTHS[0] + 4, 128)
-        self.rank = nn.Parameter(torch.zeros(MASKS, 128))
-        self.second = nn.Linear(128, 128)
-        self.last = nn.Linear(128, 1)
+        self.first = nn.Linear(context + 2 * fine + 4, TRAITS)
+        self.rank = nn.Parameter(torch.zeros(MASKS, TRAITS))
+        self.second = nn.Linear(TRAITS, TRAITS)
+        self.last = nn.Linear(TRAITS, 1)
 
-    def forward(self, context: Tensor, x: Tensor, logits: Tensor) -> Tensor:
+    def forward(
+        self, context: Tensor, x: Tensor, logits: Tensor
+    ) -> tuple[Tensor, Tensor]:
         inside = F.avg_pool2d(logits.float().sigmoid(), 2)  # to stride 4
         rim = inside * (1 - inside) * 4
         pixels = x.float().flatten(2).transpose(1, 2)  # (B, hw, C)
@@ -176,18 +195,29 @@ class _ScoreHead(nn.Module):
         hidden = self.first(torch.cat([shared, mean_in, mean_rim, numbers], -1))
         hidden = F.relu(hidden + self.rank)
         hidden = F.relu(self.second(hidden))
-        score: Tensor = self.last(hidden).squeeze(-1)
-        return score
+        return self.last(hidden).squeeze(-1), hidden
 
 
 class NanoNet(nn.Module):
-    """The whole network; embed once, decode for each prompt."""
+    """The whole network; embed once, decode for each prompt.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    pyramid : int
+        Channels of each level of the pyramid.
+    widths : sequence of int
+        Channels of the decoder at strides 4, 8, 16, 32. The shipped weights have
+        the default widths; others are for trying.
+    """
+
+    def __init__(
+        self, pyramid: int = PYRAMID_CHANNELS, widths: Sequence[int] = WIDTHS
+    ) -> None:
         super().__init__()
         self.encoder = Encoder()
-        self.pyramid = Pyramid()
-        self.decoder = Decoder()
+        self.pyramid = Pyramid(pyramid)
+        self.decoder = Decoder(pyramid, widths)
+        self.ranking = LadderHead(TRAITS)
 
     def embed(
         self, pixels: Tensor, *, between: Callable[[], object] | None = None
@@ -196,14 +226,12 @@ class NanoNet(nn.Module):
         taps = self.encoder(pixels, between=between)
         return Features(taps[0], self.pyramid(taps[1:]))
 
-    def decode(
-        self, features: Features, prompts: PromptTensors
-    ) -> tuple[Tensor, Tensor]:
+    def decode(self, features: Features, prompts: PromptTensors) -> Decoded:
         """Segment one object per window; see `Decoder.forward`."""
         height, width = features.fine.shape[-2:]
         maps = prompt_maps(prompts, (2 * height, 2 * width))
-        logits, scores = self.decoder(features, maps)
-        return logits, scores
+        decoded: Decoded = self.decoder(features, maps)
+        return decoded
 
     def fold(self) -> NanoNet:
         """Merge all normalisations into their convolutions, for inference."""

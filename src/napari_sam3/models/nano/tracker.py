@@ -18,11 +18,13 @@ from torch import Tensor
 from napari_sam3.core.candidate import Candidate, candidates, distinct
 from napari_sam3.core.errors import ModelError
 from napari_sam3.core.image import check_rgb
+from napari_sam3.core.ladder import Ladder
 from napari_sam3.core.picture import ArrayPicture, Picture
 from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.prompt import Prompt
-from napari_sam3.core.search import WindowPrompt, WindowSearch, earlier_mask
+from napari_sam3.core.search import WindowSearch, earlier_mask
 from napari_sam3.core.tracker import Report, no_report
+from napari_sam3.core.window_decoder import WindowAnswers, WindowPrompt
 from napari_sam3.core.windows import Window
 from napari_sam3.models.nano.arrays import (
     features_from_arrays,
@@ -38,6 +40,8 @@ __all__ = ["NanoTracker"]
 
 #: Side of a window, and of the whole view that `embed` computes.
 WINDOW_SIZE = 128
+#: Side of a window that is fitted to an object: it shows more of its outline.
+CLOSER_SIZE = 160
 WHOLE_SIZE = 512
 _LOW_RES = 256
 _EMBEDDING_SIDE = 64
@@ -156,8 +160,13 @@ class NanoTracker:
 
     @property
     def window_size(self) -> int:
-        """Side of the windows, in network pixels."""
+        """Side of the windows around a click, in network pixels."""
         return WINDOW_SIZE
+
+    @property
+    def closer_size(self) -> int:
+        """Side of the windows that are fitted to an object, in network pixels."""
+        return CLOSER_SIZE
 
     def embed(
         self, images: Sequence[NDArray[np.uint8]], *, report: Report = no_report
@@ -266,9 +275,19 @@ class NanoTracker:
 
     def decode_windows(
         self, pixels: NDArray[np.uint8], prompts: Sequence[WindowPrompt]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    ) -> WindowAnswers:
         """Encode and decode windows; see `WindowDecoder.decode_windows`."""
         return self._decode(self._encode(pixels), prompts, pixels.shape[1])
+
+    def rank(self, ladder: Ladder) -> NDArray[np.float32]:
+        """Judge masks of all windows; see `WindowDecoder.rank`."""
+        traits, numbers = (
+            torch.from_numpy(part.reshape(1, -1, part.shape[-1])).to(self._device)
+            for part in (ladder.traits, ladder.numbers())
+        )
+        with torch.inference_mode():
+            scores = self.network.ranking(traits, numbers).sigmoid()
+        return scores.view(ladder.scores.shape).cpu().numpy()
 
     def _look_at_all(
         self, embedding: Embedding, prompt: Prompt, count: int
@@ -279,8 +298,9 @@ class NanoTracker:
         placed = WindowPrompt.place(
             prompt, window, earlier_mask(prompt, shape), WHOLE_SIZE
         )
-        logits, scores = self._decode(self._whole_of(embedding), [placed], WHOLE_SIZE)
-        return distinct(candidates(window, logits[0], scores[0]), count)
+        answers = self._decode(self._whole_of(embedding), [placed], WHOLE_SIZE)
+        masks = candidates(window, answers.logits[0], answers.scores[0])
+        return distinct(masks, count)
 
     def _encode(
         self,
@@ -294,11 +314,16 @@ class NanoTracker:
 
     def _decode(
         self, features: Features, prompts: Sequence[WindowPrompt], size: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    ) -> WindowAnswers:
         tensors = to_tensors(prompts, size // 2, self._device)
         with torch.inference_mode(), self._precision():
-            logits, scores = self.network.decode(features, tensors)
-        return logits.float().cpu().numpy(), scores.float().sigmoid().cpu().numpy()
+            logits, scores, traits = self.network.decode(features, tensors)
+        return WindowAnswers(
+            *(
+                part.float().cpu().numpy()
+                for part in (logits, scores.float().sigmoid(), traits)
+            )
+        )
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(

@@ -1,0 +1,91 @@
+"""The mean of several runs' weights is the mean of every tensor, or an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from napari_sam3.core.errors import CheckpointError
+from napari_sam3.models.nano.network import NanoNet
+from training.average import average, main
+
+
+def state(value: float, count: int = 3) -> dict[str, Tensor]:
+    return {
+        "conv.weight": torch.full((2, 3), value),
+        "norm.running_var": torch.full((2,), 10 * value),
+        "norm.num_batches_tracked": torch.tensor(count),
+    }
+
+
+def written(path: Path, tensors: dict[str, Tensor]) -> str:
+    save_file(tensors, path)
+    return str(path)
+
+
+def test_floats_are_averaged_and_counts_are_the_first_ones():
+    mean = average([state(1.0, 3), state(2.0, 9), state(6.0, 9)])
+    assert mean["conv.weight"].tolist() == [[3.0] * 3] * 2
+    assert mean["norm.running_var"].tolist() == [30.0, 30.0]
+    assert mean["norm.num_batches_tracked"].item() == 3
+    assert mean["norm.num_batches_tracked"].dtype == torch.int64
+
+
+def test_half_floats_whose_sum_is_beyond_their_range_have_a_mean():
+    large = {"variance": torch.tensor([6e4], dtype=torch.float16)}
+    (mean,) = average([large, large]).values()
+    assert mean.dtype == torch.float16
+    assert torch.equal(mean, large["variance"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"extra": torch.zeros(1)}, "extra"),
+        ({"conv.weight": torch.zeros(3, 2)}, r"\(2, 3\).*file 1.*\(3, 2\).*file 2"),
+        ({"conv.weight": torch.zeros(2, 3).half()}, "float32.*float16"),
+    ],
+)
+def test_weights_of_different_networks_are_refused(change, said):
+    for pair in (
+        [state(1.0), state(1.0) | change],
+        [state(1.0), state(1.0), state(1.0) | change],
+    ):
+        wanted = said.replace("file 2", f"file {len(pair)}")
+        with pytest.raises(CheckpointError, match=wanted + ".*; give the weights"):
+            average(pair)
+
+
+def test_one_file_is_not_enough():
+    with pytest.raises(CheckpointError, match="two or more"):
+        average([state(1.0)])
+
+
+def test_the_command_writes_weights_that_the_network_takes(random_weights, tmp_path):
+    other = {
+        name: tensor + 1 if tensor.is_floating_point() else tensor
+        for name, tensor in load_file(random_weights).items()
+    }
+    second = written(tmp_path / "b.safetensors", other)
+    output = tmp_path / "mean.safetensors"
+    main([str(random_weights), second, "-o", str(output)])
+    mean = load_file(output)
+    NanoNet().load_state_dict(mean)
+    name = "decoder.masks.bias"
+    assert torch.allclose(mean[name], load_file(random_weights)[name] + 0.5)
+    assert not output.with_suffix(".partial").exists()
+
+
+def test_the_command_tells_in_one_line_what_is_wrong(tmp_path):
+    first = written(tmp_path / "a.safetensors", state(1.0))
+    output = tmp_path / "mean.safetensors"
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"no weights")
+    for second in (tmp_path / "absent.safetensors", damaged):
+        with pytest.raises(SystemExit, match=f"Error: .*{second.name}.*; give"):
+            main([first, str(second), "-o", str(output)])
+    assert not output.exists()

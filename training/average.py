@@ -1,0 +1,112 @@
+"""Average the weights of runs that began with the same steps.
+
+Run ``python -m training.average RUN_A/weights.safetensors RUN_B/weights.safetensors
+-o OUT``. Weights of one origin that went apart late lie in one basin of the loss, and
+their mean is often better than each (Wortsman et al., ICML 2022).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from napari_sam3.core.errors import CheckpointError
+
+__all__ = ["average", "main"]
+
+_State = Mapping[str, Tensor]
+
+
+def average(states: Sequence[_State]) -> dict[str, Tensor]:
+    """Return the mean of networks' tensors.
+
+    Parameters
+    ----------
+    states : sequence of dict of str to Tensor
+        Two or more, with the same names, shapes and dtypes.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Means of the floating-point tensors, in their own dtype. Others, which count
+        or number something, are the first network's.
+
+    Raises
+    ------
+    CheckpointError
+        If there are fewer than two, or they are not of one network.
+    """
+    if len(states) < 2:
+        raise CheckpointError("One file has no mean; give the weights of two or more.")
+    first = states[0]
+    for number, other in enumerate(states[1:], start=2):
+        _check_alike(first, other, number)
+    return {name: _mean([state[name] for state in states]) for name in first}
+
+
+def _check_alike(first: _State, other: _State, number: int) -> None:
+    """Refuse weights that are not of the first ones' network."""
+    remedy = "give the weights of runs of the same network."
+    lone = sorted(first.keys() ^ other.keys())
+    if lone:
+        raise CheckpointError(
+            f"Only one of file 1 and file {number} has {lone[0]} "
+            f"({len(lone)} such tensors); {remedy}"
+        )
+    for name, tensor in first.items():
+        one, two = _form(tensor), _form(other[name])
+        if one != two:
+            raise CheckpointError(
+                f"{name} is {one} in file 1 and {two} in file {number}; {remedy}"
+            )
+
+
+def _form(tensor: Tensor) -> str:
+    """Return dtype and shape in words."""
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _mean(tensors: Sequence[Tensor]) -> Tensor:
+    first = tensors[0]
+    if not first.is_floating_point():
+        return first.clone()
+    # In float64: sums of float16 variances would leave its range.
+    total = torch.stack([tensor.double() for tensor in tensors]).mean(0)
+    return total.to(first.dtype).contiguous()
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error}; give weights.safetensors of a run."
+        ) from error
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Average from the command line; the output is written at once or not at all."""
+    parser = argparse.ArgumentParser(prog="training.average", description=__doc__)
+    parser.add_argument(
+        "weights", type=Path, nargs="+", help="weights.safetensors of runs, two or more"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    arguments = parser.parse_args(argv)
+    try:
+        state = average([_read(path) for path in arguments.weights])
+    except CheckpointError as error:
+        raise SystemExit(f"Error: {error}") from error
+    partial = arguments.output.with_suffix(".partial")
+    save_file(state, partial)
+    partial.replace(arguments.output)
+    print(f"{arguments.output}: mean of {len(arguments.weights)} files")
+
+
+if __name__ == "__main__":
+    main()
