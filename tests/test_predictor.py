@@ -273,12 +273,12 @@ def test_holes_are_filled_up_to_the_area(tracker, cells):
     from scipy import ndimage
 
     def holes(area: float) -> list[int]:
-        predictor = SAM3InteractiveImagePredictor(tracker, max_hole_area=area)
+        predictor = SAM3InteractiveImagePredictor(
+            tracker, mask_threshold=3.0, max_hole_area=area
+        )
         predictor.set_image(ring(100, 120))
         mask = predictor.predict(
-            box=[88, 68, 153, 133],
-            mask_input=_ring_logits(),
-            multimask_output=False,
+            [[92, 100]], [1], mask_input=_ring_logits(), multimask_output=False
         )[0][0]
         filled = ndimage.binary_fill_holes(mask)
         labelled, count = ndimage.label(filled & ~mask)

@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     for name, label in labels.items():
         axis.plot(log["step"], smooth(log[name], 100), label=label)
     axis.set(xlabel="step", ylabel="loss, mean of 100 steps")
-    axis.set_ylim(0, 3)
+    axis.set_ylim(bottom=0)
     axis.legend()
     axis.grid(alpha=0.3)
     figure.savefig(arguments.output, dpi=110)

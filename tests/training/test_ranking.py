@@ -11,9 +11,11 @@ from napari_sam3.core.ladder import NUMBERS
 from napari_sam3.core.window_decoder import WindowAnswers
 from napari_sam3.core.windows import Window, ladder_windows
 from napari_sam3.models.nano.ranking import LadderHead
+from training import ladders as ladders_module
 from training import ranking
 from training.data import LabelledImage
-from training.ranking import Ladders, collect, learn, loss, overlaps
+from training.ladders import Ladders, collect, overlaps
+from training.ranking import learn, loss
 
 TRAITS, MASKS = 5, 28
 
@@ -126,7 +128,7 @@ def test_some_ladders_are_around_several_clicks(monkeypatch):
         "ladder_windows",
         lambda clicks, shape: ladder_windows(clicks, shape)[:2],
     )
-    draw = ranking._draw_prompt
+    draw = ladders_module._draw_prompt
     monkeypatch.setattr(
         ranking,
         "_draw_prompt",

@@ -12,6 +12,7 @@ from training import sampling
 from training.augment import turn
 from training.data import LabelledImage
 from training.drafts import MAX_CLICKS
+from training.places import covered
 from training.sampling import Batch, SampleSettings, WindowStream
 
 COUNT = 12
@@ -299,4 +300,4 @@ def test_shares_of_cells_are_exact():
     inside = np.zeros((8, 8), np.bool_)
     inside[:4, :4] = True
     inside[0, 4] = inside[5:8, 4:7] = True
-    assert sampling.covered(inside).tolist() == [[1, 1 / 16], [0, 9 / 16]]
+    assert covered(inside).tolist() == [[1, 1 / 16], [0, 9 / 16]]

@@ -307,7 +307,7 @@ def test_thin_images_can_be_prompted(tracker, shape):
 
 
 def test_windows_of_both_sizes_are_decoded(tracker):
-    earlier = np.zeros((96, 96), np.float32)
+    earlier = np.zeros((80, 80), np.float32)
     for size, mask in ((128, None), (160, earlier)):
         told = WindowPrompt(np.array([[9.0, 9.0]]), np.array([True]), None, mask)
         answers = tracker.decode_windows(noise(2, size, size), [told, told])
