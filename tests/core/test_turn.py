@@ -300,7 +300,7 @@ def test_nano_refines_a_mask(tracker, cells):
 
 def test_a_background_click_cuts_as_much_off_a_given_mask(tracker):
     image = read_rgb(DEMO_IMAGE)
-    both, other = PointMark(160, 340), PointMark(120, 334, positive=False)
+    both, other = BoxMark(98, 308, 212, 376), PointMark(120, 334, positive=False)
     found = ask([both], tracker=tracker, image=image).prediction
     corrected = ask([both], [other], tracker=tracker, image=image).prediction
     given = MaskMark.from_mask(found.mask(), found.bbox, found.score)

@@ -23,8 +23,8 @@ def test_the_network_sees_all_that_a_first_click_shows_it(network, monkeypatch):
 
     monkeypatch.setattr(network, "embed", watch)
     warm_up(tracker)
-    # The whole view, six windows of the ladder, and a closer look at three masks.
-    assert seen == [(1, 3, 512, 512), (6, 3, 128, 128), (3, 3, 128, 128)]
+    # The whole view, six windows of the ladder, and a closer look at the best mask.
+    assert seen == [(1, 3, 512, 512), (6, 3, 128, 128), (1, 3, 160, 160)]
 
 
 def test_it_reports_and_can_be_ended(network):
