@@ -124,13 +124,13 @@ def test_some_ladders_are_around_several_clicks(monkeypatch):
     image = squares()
     prompts = []
     monkeypatch.setattr(
-        ranking,
+        ladders_module,
         "ladder_windows",
         lambda clicks, shape: ladder_windows(clicks, shape)[:2],
     )
     draw = ladders_module._draw_prompt
     monkeypatch.setattr(
-        ranking,
+        ladders_module,
         "_draw_prompt",
         lambda *arguments: (
             prompts.append((arguments[1], draw(*arguments))) or prompts[-1][1]
