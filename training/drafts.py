@@ -107,6 +107,13 @@ def scribble(truth: _Mask, rng: np.random.Generator) -> Draft:
     return draft
 
 
+def _place_on(mask: _Mask, rng: np.random.Generator) -> tuple[int, int]:
+    """Choose a cell of a mask that is not empty."""
+    rows, cols = np.nonzero(mask)
+    pick = rng.integers(len(rows))
+    return int(rows[pick]), int(cols[pick])
+
+
 def _merge(
     truth: _Mask,
     neighbours: NDArray[np.int32],
@@ -131,11 +138,10 @@ def _cut(
     rng: np.random.Generator,
 ) -> _Mask:
     """Keep the part on one side of a line."""
-    rows, cols = np.nonzero(truth)
-    pick = rng.integers(len(rows))
+    place = _place_on(truth, rng)
     angle = rng.uniform(0, 2 * np.pi)
     row, col = np.indices(truth.shape)
-    side = (row - rows[pick]) * np.sin(angle) + (col - cols[pick]) * np.cos(angle)
+    side = (row - place[0]) * np.sin(angle) + (col - place[1]) * np.cos(angle)
     kept = truth & (side > 0)
     return kept if kept.any() else truth
 
@@ -162,13 +168,11 @@ def _flood(
 ) -> _Mask:
     """Take what is as bright as a place in the object and hangs together with it."""
     smooth = ndimage.gaussian_filter(grey, rng.uniform(0.5, 2))
-    rows, cols = np.nonzero(truth)
-    pick = rng.integers(len(rows))
-    seed = rows[pick], cols[pick]
+    place = _place_on(truth, rng)
     spread = smooth[truth].std() + 0.3 * smooth.std()
-    alike = np.abs(smooth - smooth[seed]) <= rng.uniform(0.5, 2) * spread
+    alike = np.abs(smooth - smooth[place]) <= rng.uniform(0.5, 2) * spread
     pieces, _ = ndimage.label(alike)
-    return np.asarray(pieces == pieces[seed])
+    return np.asarray(pieces == pieces[place])
 
 
 def _blob(
@@ -178,11 +182,10 @@ def _blob(
     rng: np.random.Generator,
 ) -> _Mask:
     """Draw a smooth blob of another size around a place in the object."""
-    rows, cols = np.nonzero(truth)
-    pick = rng.integers(len(rows))
+    place = _place_on(truth, rng)
     radius = np.sqrt(truth.sum() / np.pi) * np.exp(rng.uniform(-1, 0.9)) + 1
     row, col = np.indices(truth.shape)
-    away = np.hypot(row - rows[pick], col - cols[pick])
+    away = np.hypot(row - place[0], col - place[1])
     wobble = ndimage.gaussian_filter(rng.normal(0, 1, truth.shape), 4) * 8 * radius
     return np.asarray(away + 0.3 * wobble <= radius) | (away < 1)
 
