@@ -91,7 +91,7 @@ def look(
             for window, logits in zip(windows, answers.logits, strict=True)
         ]
     )
-    return describe(prompt, windows, shape, seen), iou
+    return describe(prompt, windows, seen), iou
 
 
 def _draw_prompt(image: LabelledImage, index: int, rng: np.random.Generator) -> Prompt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -29,7 +30,6 @@ def make_ladder(masks: Any, **parts: Any) -> Ladder:
     scores = np.full(logits.shape[:2], 0.5, np.float32)
     ladder = Ladder(
         windows=WINDOWS[: len(logits)],
-        shape=(200, 200),
         logits=logits,
         scores=scores,
         traits=np.zeros((*scores.shape, 0), np.float32),
@@ -173,7 +173,7 @@ def test_the_border_is_told():
 def test_sizes_are_told_in_the_window_and_in_pixels():
     masks = np.zeros((3, 1, CELLS, CELLS))
     masks[:, 0, :10, :10] = 1
-    ladder = make_ladder(masks, shape=(100, 150))
+    ladder = make_ladder(masks)
     assert column(ladder, "share")[:, 0] == pytest.approx([0.25] * 3)
     sizes = np.log2(np.array([10, 20, 40]) + 1) / 5
     assert column(ladder, "size")[:, 0] == pytest.approx(sizes)
@@ -183,8 +183,9 @@ def test_sizes_are_told_in_the_window_and_in_pixels():
 def test_a_ladder_is_the_same_wherever_it_lies_in_an_image():
     masks = np.zeros((3, 1, CELLS, CELLS))
     masks[:, 0, :10, :10] = 1
-    small, large = (make_ladder(masks, shape=(n, n)) for n in (100, 3000))
-    assert np.array_equal(small.numbers(), large.numbers())
+    moved = [replace(window, row0=window.row0 + 3000) for window in WINDOWS]
+    here, there = make_ladder(masks), make_ladder(masks, windows=moved)
+    assert np.array_equal(here.numbers(), there.numbers())
 
 
 def test_certain_and_uncertain_masks_differ():

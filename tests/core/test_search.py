@@ -538,7 +538,6 @@ def test_a_decoder_is_shown_the_whole_ladder():
     WindowSearch(decoder).find(PICTURE, [Prompt(clicks, [1, 0, 0])], 1)
     (ladder,) = decoder.ladders
     assert [window.height for window in ladder.windows] == [40, 80, 160, 320]
-    assert ladder.shape == (200, 240)
     assert ladder.logits.shape == (4, 1, SIZE // 2, SIZE // 2)
     assert ladder.scores.tolist() == [[0.5]] * 4
     assert ladder.traits[:, 0, 0].tolist() == [0, 1, 2, 3]

@@ -53,8 +53,6 @@ class Ladder(NamedTuple):
     ----------
     windows : list of Window
         Of rising size.
-    shape : tuple of int
-        (rows, columns) of the image.
     logits : ndarray of shape (L, M, h, w) and dtype float32
         Masks; the first of each window is the plain answer.
     scores : ndarray of shape (L, M) and dtype float32
@@ -68,7 +66,6 @@ class Ladder(NamedTuple):
     """
 
     windows: list[Window]
-    shape: tuple[int, int]
     logits: _Floats
     scores: _Floats
     traits: _Floats

@@ -126,22 +126,20 @@ class WindowSearch:
         ranked = []
         for plan in plans:
             ladder = [next(seen) for _ in plan.ladder]
-            masks = self._rank(picture, plan.ladder, ladder)
+            masks = self._rank(plan.ladder, ladder)
             if plan.late and _looks_large(masks, plan):
                 ladder += self._decode(picture, plan.late, size)
-                masks = self._rank(picture, [*plan.ladder, *plan.late], ladder)
+                masks = self._rank([*plan.ladder, *plan.late], ladder)
             ranked.append(masks)
         return ranked
 
-    def _rank(
-        self, picture: Picture, looks: list[Look], seen: list[Seen]
-    ) -> list[Candidate]:
+    def _rank(self, looks: list[Look], seen: list[Seen]) -> list[Candidate]:
         """Score masks of all sizes beside each other, hints included."""
         if not looks:
             return []
         prompt = looks[0].prompt
         windows = [look.window for look in looks]
-        ladder = describe(prompt, windows, picture.shape, seen)
+        ladder = describe(prompt, windows, seen)
         scores = doubted(self.decoder.rank(ladder), ladder.contradicted)
         hint, sizes = prompt.size_hint, ladder.sizes_px()
         return [

@@ -208,7 +208,6 @@ def doubt(mask: Candidate, prompt: Prompt) -> Candidate:
 def describe(
     prompt: Prompt,
     windows: list[Window],
-    shape: tuple[int, int],
     seen: Sequence[Seen],
 ) -> Ladder:
     """Lay the answers of one prompt's windows side by side.
@@ -219,8 +218,6 @@ def describe(
         What was asked.
     windows : list of Window
         Of rising size.
-    shape : tuple of int
-        (rows, columns) of the image.
     seen : sequence of Seen
         What each window showed.
 
@@ -231,7 +228,6 @@ def describe(
     masks = [row for row, _ in seen]
     return Ladder(
         windows=windows,
-        shape=shape,
         logits=np.stack([[mask.map.logits for mask in row] for row in masks]),
         scores=np.array([[m.score for m in row] for row in masks], np.float32),
         traits=np.stack([traits for _, traits in seen]),

@@ -326,7 +326,7 @@ def test_a_ladder_is_ranked_by_its_own_head(tracker):
         Seen(candidates(window, logits, scores), traits)
         for window, logits, scores, traits in zip(windows, *answers, strict=True)
     ]
-    ladder = describe(CLICK, windows, (60, 90), seen)
+    ladder = describe(CLICK, windows, seen)
     scores = tracker.rank(ladder)
     assert scores.shape == (3, 4)
     assert scores.dtype == np.float32
