@@ -46,7 +46,7 @@ class _RodDivision:
 
     def __init__(self, rng: np.random.Generator, width: float) -> None:
         self.rng, self.width = rng, width
-        self.length = max(log_uniform(rng, 10, 40), 1.6 * width)
+        self.length = width * log_uniform(rng, 1.8, 6)
         self.disorder = rng.uniform(0.04, 0.25)
         self.bend = float(rng.choice([0.0, 0.15, 0.4]))
         self.gap = rng.uniform(-0.3, 0.8)
@@ -68,7 +68,7 @@ class _RodDivision:
         old = float(np.hypot(*span))
         middle = parent.points.mean(0)
         heading = float(np.arctan2(span[0], span[1]))
-        length = float(np.clip(self.length * rng.uniform(0.65, 1.35), 8, 44))
+        length = self.length * rng.uniform(0.65, 1.35)
         side = rng.choice([-1, 1])
         if rng.random() < self.beside:
             # A tilted neighbour needs room at one of its ends.
@@ -190,9 +190,9 @@ def bacteria(rng: np.random.Generator, size: int) -> Specimen:
     Returns
     -------
     Specimen
-        Every rod is an object: 4 to 10 pixels wide, about 10 to 40 long.
+        Every rod is an object: 4 to 14 pixels wide, two to six times as long.
     """
-    width = rng.uniform(4.5, 9)
+    width = log_uniform(rng, 4.5, 14)
     divide = _RodDivision(rng, width)
     packing = _settle(rng, size, divide, width * divide.length)
     spots = smooth_noise(rng, size, width * rng.uniform(0.5, 1.2))

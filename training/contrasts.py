@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from training.packing import Packing
 
-CONTRASTS = ("phase", "fluorescence", "membrane", "seam", "rim", "relief")
-CONTRAST_ODDS = (0.38, 0.17, 0.12, 0.13, 0.12, 0.08)
+CONTRASTS = ("phase", "crowd", "fluorescence", "membrane", "seam", "rim", "relief")
+CONTRAST_ODDS = (0.25, 0.25, 0.15, 0.1, 0.1, 0.08, 0.07)
 
 
 def profile(packing: Packing, flatness: float) -> np.ndarray:
@@ -44,6 +44,14 @@ def _phase(rng: np.random.Generator, thick: np.ndarray, width: float) -> np.ndar
     return rng.uniform(0.4, 0.9) * halo - thick
 
 
+def _crowd(rng: np.random.Generator, thick: np.ndarray, width: float) -> np.ndarray:
+    """Phase contrast out of focus: what stands out is the crowd, seams are faint."""
+    blurred = ndimage.gaussian_filter(thick, width * rng.uniform(0.06, 0.2))
+    near = ndimage.gaussian_filter(thick, width * rng.uniform(0.5, 1.2))
+    far = ndimage.gaussian_filter(thick, width * rng.uniform(2, 5))
+    return np.asarray(rng.uniform(0, 0.4) * near + rng.uniform(0, 0.5) * far - blurred)
+
+
 def contrasted(
     rng: np.random.Generator, packing: Packing, width: float
 ) -> tuple[np.ndarray, float]:
@@ -74,6 +82,10 @@ def contrasted(
     if kind == "phase":
         thick = level * profile(packing, rng.uniform(0.35, 0.8))
         return _phase(rng, thick, width), rng.uniform(0.45, 0.65)
+    if kind == "crowd":
+        thick = level * profile(packing, rng.uniform(0.12, 0.45))
+        sign = rng.choice([1, -1], p=[0.75, 0.25])
+        return sign * _crowd(rng, thick, width), 0.5 + 0.15 * sign
     if kind == "fluorescence":
         glow = level * profile(packing, rng.uniform(0.3, 0.9))
         return glow * (1 - 0.4 * _seams(packing, 0.7)), rng.uniform(0.04, 0.2)

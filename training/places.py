@@ -9,13 +9,22 @@ from scipy import ndimage
 from napari_sam3.core.windows import Window
 from training.data import LabelledImage
 
-__all__ = ["click_inside", "covered", "fitted_window", "ladder_window", "read_labels"]
+__all__ = [
+    "click_inside",
+    "covered",
+    "fitted_window",
+    "ladder_window",
+    "read_labels",
+    "view_window",
+]
 
 #: Sizes (square root of the area) in pixels of the window, in which the objects of
 #: ladder windows are shown. Specks teach no shape, but that a clump of small
 #: objects is not what was clicked.
 _OBJECT_SIZES, _SPECK_SIZES = (5, 170), (1.2, 6)
 _SPECK_SHARE = 0.3
+#: The same in windows of which the object is not the centre, per 128 pixels.
+_VIEWED_SIZES = (7, 70)
 
 
 def click_inside(
@@ -71,6 +80,22 @@ def fitted_window(image: LabelledImage, index: int, rng: np.random.Generator) ->
     row = (row0 + row1) / 2 + off[0] - height / 2
     col = (col0 + col1) / 2 + off[1] - width / 2
     return Window(int(row), int(col), height, width)
+
+
+def view_window(
+    image: LabelledImage, index: int, size: int, rng: np.random.Generator
+) -> Window:
+    """Show an object anywhere in a window, as an embedding of a whole plane does."""
+    row0, col0, row1, col1 = image.boxes[index]
+    shown = np.exp(rng.uniform(*np.log(_VIEWED_SIZES)))
+    side = np.sqrt(image.areas[index]) * size / shown
+    least = 1.2 * max(row1 - row0, col1 - col0)
+    side = int(max(min(side, 1.6 * max(image.labels.shape)), least, 32))
+    # The whole object shows, wherever it lies.
+    row, col = (
+        rng.integers(high - side, low + 1) for low, high in ((row0, row1), (col0, col1))
+    )
+    return Window(int(row), int(col), side, side)
 
 
 def read_labels(

@@ -25,28 +25,66 @@ from training.data import load_split
 from training.ladders import Ladders, collect
 from training.train import draw_synthetic, load_earlier
 
-__all__ = ["learn", "loss"]
+__all__ = ["calibrate", "choose", "learn", "loss"]
+
+#: Share of the ladders that a head does not learn from, but is calibrated with.
+_CALIBRATION_SHARE = 0.15
 
 
-#: How sharply the better of two masks is preferred while learning.
-_SHARPNESS = 12.0
-#: Weight of choosing well beside predicting well.
-_CHOICE_WEIGHT = 2.0
+def loss(head: LadderHead, ladders: Ladders) -> Tensor:
+    """Return the cross entropy of all masks' predicted IoU.
 
-
-def loss(head: LadderHead, ladders: Ladders) -> tuple[Tensor, Tensor]:
-    """Return what to minimise, and the mean IoU of the masks that are chosen."""
+    A loss for choosing badly, added to it, chose no better on the validation
+    images, and made the predictions worse.
+    """
     missing = ladders.missing
     scores = head(ladders.traits, ladders.numbers, missing)
     iou = ladders.iou.clamp(0, 1)
     each = F.binary_cross_entropy_with_logits(scores, iou, reduction="none")
     known = (~missing).float()
-    told = (each * known).sum() / known.sum()
-    chance = (scores.sigmoid() * _SHARPNESS).masked_fill(missing, -1e4).softmax(1)
-    regret = iou.amax(1) - (chance * iou).sum(1)
-    best = scores.masked_fill(missing, -1e4).argmax(1)
-    reached = iou.gather(1, best[:, None]).mean()
-    return told + _CHOICE_WEIGHT * regret.mean(), reached
+    return (each * known).sum() / known.sum()
+
+
+def choose(head: LadderHead, ladders: Ladders) -> tuple[Tensor, Tensor]:
+    """Return the scores (logits) and the IoU of the chosen masks, each (N,)."""
+    with torch.inference_mode():
+        scores = head(ladders.traits, ladders.numbers, ladders.missing)
+    scores = scores.masked_fill(ladders.missing, -torch.inf)
+    best = scores.argmax(1, keepdim=True)
+    iou = ladders.iou.clamp(0, 1).gather(1, best)
+    return scores.gather(1, best)[:, 0].clone(), iou[:, 0]
+
+
+def calibrate(head: LadderHead, ladders: Ladders) -> None:
+    """Make a head's predictions of the masks that it chooses true on average.
+
+    Of many predictions the highest is mostly too high. Scale and shift of the scores
+    (Platt, 1999) are fitted to the chosen masks, and become part of the last layer;
+    the order of the masks stays.
+
+    Parameters
+    ----------
+    head : LadderHead
+        Its last layer changes.
+    ladders : Ladders
+        Some that the head has not learnt from.
+    """
+    scores, iou = choose(head, ladders)
+    # The logarithm of the scale: an order is never reversed.
+    scale, shift = torch.zeros((), requires_grad=True), torch.zeros(())
+    shift.requires_grad_()
+    optimizer = torch.optim.LBFGS([scale, shift], max_iter=100)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        told = F.binary_cross_entropy_with_logits(scores * scale.exp() + shift, iou)
+        told.backward()
+        return told
+
+    optimizer.step(closure)
+    with torch.no_grad():
+        head.last.weight.mul_(scale.exp())
+        head.last.bias.mul_(scale.exp()).add_(shift)
 
 
 def learn(
@@ -73,7 +111,7 @@ def learn(
         pick = torch.randint(len(ladders.iou), (64,), generator=generator)
         part = Ladders(*(tensor[pick] for tensor in ladders))
         noise = torch.randn(part.numbers.shape, generator=generator) * 0.05
-        total, _ = loss(head, part._replace(numbers=part.numbers + noise))
+        total = loss(head, part._replace(numbers=part.numbers + noise))
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
@@ -121,6 +159,18 @@ def _join(parts: Sequence[Ladders]) -> Ladders:
     return Ladders(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
+def _part(ladders: Ladders, start: int | None, stop: int | None) -> Ladders:
+    return Ladders(*(tensor[start:stop] for tensor in ladders))
+
+
+def _tell(head: LadderHead, ladders: Ladders) -> str:
+    """Tell how good the chosen masks are, and how good they seem."""
+    scores, iou = choose(head, ladders)
+    best = ladders.iou.amax(1).mean()
+    predicted = scores.sigmoid().mean()
+    return f"chosen {iou.mean():.3f} ({predicted:.3f} predicted), best {best:.3f}"
+
+
 def main(argv: list[str] | None = None) -> None:
     """Teach from the command line."""
     arguments = parse_arguments(argv)
@@ -134,13 +184,12 @@ def main(argv: list[str] | None = None) -> None:
         with ProcessPoolExecutor(count, get_context("spawn")) as pool:
             parts = list(pool.map(_collect_part, [arguments] * count, range(count)))
     ladders, check = (_join(part) for part in zip(*parts, strict=True))
+    kept = max(1, round(_CALIBRATION_SHARE * len(ladders.iou)))
     head = LadderHead(ladders.traits.shape[-1])
-    learn(head, ladders, steps=arguments.steps, seed=arguments.seed)
+    learn(head, _part(ladders, kept, None), steps=arguments.steps, seed=arguments.seed)
+    calibrate(head, _part(ladders, None, kept))
     for name, known in (("training", ladders), ("validation", check)):
-        with torch.inference_mode():
-            _, reached = loss(head, known)
-        best = known.iou.amax(1).mean()
-        print(f"{name}: chosen {reached:.3f}, best of all {best:.3f}", flush=True)
+        print(f"{name}: {_tell(head, known)}", flush=True)
     state = load_file(arguments.weights)
     state |= {f"ranking.{k}": v.clone() for k, v in head.state_dict().items()}
     save_file({k: v.contiguous() for k, v in state.items()}, arguments.output)

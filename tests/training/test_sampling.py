@@ -116,6 +116,29 @@ def test_truth_is_a_share():
     assert ((truth > 0) & (truth < 1)).any()
 
 
+def centres(batch: Batch) -> torch.Tensor:
+    """Return the middles of the first objects as shares of the window, (B, 2)."""
+    first = batch.truth[:, 0]
+    places = (torch.arange(first.shape[-1]) + 0.5) / first.shape[-1]
+    total = first.sum((1, 2))
+    rows = (first.sum(2) * places).sum(1) / total
+    return torch.stack([rows, (first.sum(1) * places).sum(1) / total], 1)
+
+
+def test_views_show_whole_objects_anywhere(monkeypatch):
+    views = draw(monkeypatch, count=60, ladder_share=0.0, view_share=1.0, prompts=1)
+    fitted = draw(monkeypatch, count=60, ladder_share=0.0, view_share=0.0, prompts=1)
+    seen = views.truth.sum((2, 3))
+    assert torch.allclose(seen, views.area, rtol=0.25)
+    away = [(centres(batch) - 0.5).abs().amax(1) for batch in (views, fitted)]
+    assert (away[0] > 0.25).float().mean() > 0.4
+    assert (away[1] > 0.25).float().mean() < 0.2
+    # As a small object of a plane, or as a large one of a small image.
+    size = seen.sqrt().flatten() / views.truth.shape[-1]
+    assert size.min() < 0.16  # 1.6 times the whole image
+    assert size.max() > 0.3
+
+
 # ---- areas ------------------------------------------------------------------
 
 
