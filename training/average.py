@@ -1,4 +1,4 @@
-"""Average the weights of runs that began with the same steps.
+"""Average the weights of runs that began with the same steps, or of one run.
 
 Run ``python -m training.average RUN_A/weights.safetensors RUN_B/weights.safetensors
 -o OUT``. Weights of one origin that went apart late lie in one basin of the loss, and
@@ -15,12 +15,33 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from napari_sam3.core.errors import CheckpointError
 
-__all__ = ["average", "main"]
+__all__ = ["average", "follow", "main"]
 
 _State = Mapping[str, Tensor]
+_Tensors = tuple[Tensor, ...] | list[Tensor]
+
+_DECAY = 0.999
+#: A young average covers the last tenth of its steps: it began with weights that
+#: knew nothing.
+_COVERED_SHARE = 0.1
+
+
+def follow(averaged: _Tensors, current: _Tensors, count: int | Tensor) -> None:
+    """Bring averaged weights a little closer to the current ones, in place.
+
+    Parameters
+    ----------
+    averaged, current : sequence of Tensor
+        Of one network.
+    count : int
+        How many steps were averaged before.
+    """
+    share = max(1 - _DECAY, 1 / (1 + _COVERED_SHARE * int(count)))
+    get_ema_multi_avg_fn(1 - share)(averaged, current, count)
 
 
 def average(states: Sequence[_State]) -> dict[str, Tensor]:

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from napari_sam3.models.nano.encoder import load_imagenet
 from napari_sam3.models.nano.network import NanoNet
+from training.average import follow
 from training.data import LabelledImage, load_split
 from training.depthwise import speed_up
 from training.losses import total_loss
@@ -31,7 +32,8 @@ _FROZEN_BLOCKS = 5
 #: What part of the learning rate a pretrained encoder gets.
 _ENCODER_SHARE = 0.15
 _WARMUP_STEPS = 150
-_AVERAGE_DECAY = 0.999
+#: The file of a run's folder from which it goes on.
+CHECKPOINT = "checkpoint.pt"
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -168,9 +170,7 @@ class Trainer:
         network = network or build_network(arguments.start, scratch=scratch)
         self.network = prepare(network, scratch=scratch)
         self.average = AveragedModel(
-            self.network,
-            multi_avg_fn=get_ema_multi_avg_fn(_AVERAGE_DECAY),
-            use_buffers=True,
+            self.network, multi_avg_fn=follow, use_buffers=True
         )
         self.optimizer = make_optimizer(self.network, arguments.rate, scratch=scratch)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
@@ -181,7 +181,7 @@ class Trainer:
 
     @property
     def _checkpoint(self) -> Path:
-        return self.run / "checkpoint.pt"
+        return self.run / CHECKPOINT
 
     def _rate(self, step: int) -> float:
         if step < _WARMUP_STEPS:

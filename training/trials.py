@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from napari_sam3.core.ladder import Ladder, handicapped
 from napari_sam3.models.nano.network import PYRAMID_CHANNELS, WIDTHS, NanoNet
@@ -21,7 +20,7 @@ from napari_sam3.models.nano.tracker import NanoTracker
 from training.data import LabelledImage, load_split
 from training.protocol import choose_images, measure
 from training.responders import TrackerResponder
-from training.train import Trainer, build_network, draw_synthetic
+from training.train import CHECKPOINT, Trainer, build_network, draw_synthetic
 from training.train import parse_arguments as parse_training
 from training.user import ObjectResult
 
@@ -177,9 +176,13 @@ def _train(trial: Trial) -> int:
 
 
 def _measure(trial: Trial) -> list[ObjectResult]:
-    """Measure the averaged weights on validation images."""
+    """Measure the last weights on validation images.
+
+    Not their average: in so short a run it lags far behind.
+    """
     network = replace(trial, scratch=True).network()
-    network.load_state_dict(load_file(trial.run / "weights.safetensors"))
+    stored = torch.load(trial.run / CHECKPOINT, map_location="cpu", weights_only=True)
+    network.load_state_dict(stored["network"])
     images: list[LabelledImage] = load_split(trial.data, "validation")
     if trial.exclude is not None:
         images = [image for image in images if image.dataset == trial.exclude]

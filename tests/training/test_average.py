@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_sam3.core.errors import CheckpointError
 from napari_sam3.models.nano.network import NanoNet
-from training.average import average, main
+from training.average import average, follow, main
 
 
 def state(value: float, count: int = 3) -> dict[str, Tensor]:
@@ -89,3 +89,24 @@ def test_the_command_tells_in_one_line_what_is_wrong(tmp_path):
         with pytest.raises(SystemExit, match=f"Error: .*{second.name}.*; give"):
             main([first, str(second), "-o", str(output)])
     assert not output.exists()
+
+
+# ---- along one run -----------------------------------------------------------
+
+
+def followed(values: torch.Tensor, steps: int = 0) -> float:
+    """Average a run's values, the first of which is where it began."""
+    mean = [values[0].clone()]
+    for count, value in enumerate(values[1:], steps + 1):
+        follow(mean, [value], count)
+    return float(mean[0])
+
+
+def test_a_short_runs_average_has_forgotten_where_it_began():
+    assert followed(torch.tensor([0.0] + [1.0] * 200)) > 0.999
+    # A value that rises evenly is about a tenth of its steps behind.
+    assert followed(torch.arange(301.0)) == pytest.approx(300 - 300 / 11, abs=2)
+
+
+def test_a_long_runs_average_covers_a_thousand_steps():
+    assert followed(torch.arange(8001.0), steps=20_000) == pytest.approx(7001, abs=5)

@@ -62,6 +62,24 @@ def test_a_trial_is_trained_for_its_time_and_measured(trial):
     assert again.results == outcome.results
 
 
+def test_the_last_weights_are_measured_and_not_their_average(trial, monkeypatch):
+    measured = []
+
+    def fit(self, images):
+        self.network.decoder.masks.bias.data.fill_(7)
+        self.average.module.decoder.masks.bias.data.fill_(3)
+        self.save()
+
+    def measure(responder, *rest):
+        measured.append(responder._tracker.network.decoder.masks.bias.tolist())
+        return []
+
+    monkeypatch.setattr(trials.Trainer, "fit", fit)
+    monkeypatch.setattr(trials, "measure", measure)
+    trials.run_all([trial], 1)
+    assert measured == [[7.0] * 4]
+
+
 def made_up(dataset: str, iou: float) -> ObjectResult:
     return ObjectResult(
         dataset, "image", 1, 400, [iou] * 5, [iou] * 5, iou, iou + 0.1, iou
