@@ -28,6 +28,8 @@ __all__ = ["Ladders", "collect", "overlaps"]
 _RUNGS, _MASKS = 7, 4
 #: Share of ladders with up to three clicks on the object and two beside it.
 _SEVERAL_CLICKS = 0.25
+#: Share of ladders that end early, as where no object seems to be as large.
+_SHORTER = 0.5
 
 
 class Ladders(NamedTuple):
@@ -70,6 +72,8 @@ def look(
     prompt = _draw_prompt(image, index, rng)
     shape = (image.labels.shape[0], image.labels.shape[1])
     windows = ladder_windows(prompt.positive, shape)
+    if len(windows) > 2 and rng.random() < _SHORTER:
+        windows = windows[:-1]
     size = tracker.window_size
     picture = ArrayPicture(image.image)
     pixels = np.stack([picture.read(window, size, size) for window in windows])

@@ -148,8 +148,8 @@ def test_the_window_with_the_best_score_is_looked_at_again(best, side):
     scores = [0.1] * 4
     scores[best] = 0.9
     search = WindowSearch(ScriptedDecoder(scores))
-    image = np.zeros((200, 200, 3), np.uint8)
-    ((found,),) = search.find(ArrayPicture(image), [click(100, 100)], 1)
+    image = np.zeros((400, 400, 3), np.uint8)
+    ((found,),) = search.find(ArrayPicture(image), [click(200, 200)], 1)
     # What is found fills half of its window; the fitted one has 1.7 times that.
     assert found.map.grid.height == max(32, round(1.7 * side / 2))
 
@@ -157,15 +157,22 @@ def test_the_window_with_the_best_score_is_looked_at_again(best, side):
 def test_a_click_is_answered_in_two_calls():
     decoder = BrightDecoder()
     WindowSearch(decoder).find(PICTURE, [click(60, 70)], 1)
-    # 40, 80, 160 and 320 pixels, then the closer look.
-    assert [len(prompts) for prompts in decoder.calls] == [4, 1]
+    # 40, 80 and 160 pixels, then the closer look.
+    assert [len(prompts) for prompts in decoder.calls] == [3, 1]
+
+
+def test_a_window_larger_than_the_image_is_looked_at_if_an_object_seems_as_large():
+    decoder = BrightDecoder()
+    WindowSearch(decoder).find(PICTURE, [click(120, 160)], 1)
+    # 40, 80 and 160 pixels, then 320, then the closer look.
+    assert [len(prompts) for prompts in decoder.calls] == [3, 1, 1]
 
 
 def test_only_the_best_answer_gets_a_closer_look():
     decoder = BrightDecoder()
     (found,) = WindowSearch(decoder).find(PICTURE, [click(60, 70)], 3)
     assert len(found) == 3
-    assert [len(prompts) for prompts in decoder.calls] == [4, 1]
+    assert [len(prompts) for prompts in decoder.calls] == [3, 1]
     assert found[0].map.grid.height == 32  # 1.7 times 17 pixels, but at least 32
     assert {mask.map.grid.height for mask in found[1:]} <= {40, 80, 160, 320}
 
@@ -264,7 +271,7 @@ def test_an_empty_mask_beside_a_click_says_nothing():
 def test_a_background_click_has_the_ladder_looked_at_again():
     mask = np.where(np.arange(64).reshape(8, 8) > 20, 5, -5)
     clicks = [(60, 70), (150, 190)]
-    for labels, windows in (([1, 1], 0), ([1, 0], 4)):
+    for labels, windows in (([1, 1], 0), ([1, 0], 3)):
         decoder = BrightDecoder()
         prompt = Prompt(clicks, labels, mask_logits=mask)
         WindowSearch(decoder).find(PICTURE, [prompt], 1)
@@ -385,7 +392,7 @@ def test_more_windows_than_fit_one_call():
     decoder = BrightDecoder()
     prompts = [click(60, 70)] * 30
     found = WindowSearch(decoder).find(PICTURE, prompts, 1)
-    assert sum(map(len, decoder.calls)) == 30 * 4 + 30
+    assert sum(map(len, decoder.calls)) == 30 * 3 + 30
     assert max(map(len, decoder.calls)) < 60
     for (answer,) in found:
         assert np.array_equal(whole_mask(answer, SMALL.shape), SMALL)
@@ -521,7 +528,7 @@ class JudgingDecoder(ScriptedDecoder):
 
     def rank(self, ladder: Ladder) -> NDArray[np.float32]:
         self.ladders.append(ladder)
-        return self.ranks
+        return self.ranks[: len(ladder.windows)]
 
 
 def test_answers_are_ordered_as_the_decoder_ranks_them():
@@ -533,14 +540,16 @@ def test_answers_are_ordered_as_the_decoder_ranks_them():
 
 
 def test_a_decoder_is_shown_the_whole_ladder():
-    decoder = JudgingDecoder([0.4] * 4)
+    # The third of the early windows is the best, so a fourth follows.
+    decoder = JudgingDecoder([0.4, 0.4, 0.5, 0.4])
     clicks = [MIDDLE, (100, 123), (100, 128)]
     WindowSearch(decoder).find(PICTURE, [Prompt(clicks, [1, 0, 0])], 1)
-    (ladder,) = decoder.ladders
+    first, ladder = decoder.ladders
+    assert [window.height for window in first.windows] == [40, 80, 160]
     assert [window.height for window in ladder.windows] == [40, 80, 160, 320]
     assert ladder.logits.shape == (4, 1, SIZE // 2, SIZE // 2)
     assert ladder.scores.tolist() == [[0.5]] * 4
-    assert ladder.traits[:, 0, 0].tolist() == [0, 1, 2, 3]
+    assert ladder.traits[:, 0, 0].tolist() == [0, 1, 2, 0]
     assert ladder.contradicted.tolist() == [[2]] * 4
     assert ladder.clicks == 3
 

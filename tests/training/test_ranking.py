@@ -100,8 +100,9 @@ def test_overlaps_are_with_the_whole_object(window, expected):
     assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_collected_ladders_know_the_overlaps_of_their_masks():
+def test_collected_ladders_know_the_overlaps_of_their_masks(monkeypatch):
     tracker = KnowingTracker()
+    monkeypatch.setattr(ladders_module, "_SHORTER", 0.0)
     ladders = collect(tracker, [squares()], 6, 0, change=False)
     assert ladders.traits.shape == (6, MASKS, TRAITS)
     assert ladders.numbers.shape == (6, MASKS, len(NUMBERS))
@@ -118,6 +119,13 @@ def test_collected_ladders_know_the_overlaps_of_their_masks():
     # All of a window of 160 pixels is 64 times the square.
     assert iou[:, 2, 3].numpy() == pytest.approx(1 / 64, rel=0.02)
     assert iou[:, 1, 3].numpy() == pytest.approx(1 / 16, rel=0.1)
+
+
+def test_half_of_the_ladders_lack_their_largest_window():
+    ladders = collect(KnowingTracker(), [squares()], 40, 0, change=False)
+    counts = (~ladders.missing).sum(1).tolist()
+    assert set(counts) == {8, 12}
+    assert 10 < counts.count(8) < 30
 
 
 def test_some_ladders_are_around_several_clicks(monkeypatch):

@@ -36,8 +36,9 @@ __all__ = ["WindowSearch", "earlier_mask"]
 #: chosen on the validation images: leaving more readily, or later, made masks worse.
 _LEAVING_MARGIN, _LEAVING_CLICKS = 0.2, 3
 
-#: Larger windows are looked at only if an object seems to be as large: a click in a
-#: large plane then takes hardly longer than one in a small plane.
+#: Larger windows, and one that is larger than the image, are looked at only if an
+#: object seems to be as large: a click then takes less time, and in a large plane
+#: hardly more than in a small one.
 _LARGE = 1280
 
 
@@ -188,7 +189,8 @@ def _plan(prompt: Prompt, shape: tuple[int, int]) -> _Plan:
         clicks = prompt.positive if prompt.labels.any() else prompt.points
         windows = ladder_windows(clicks, shape)
         ladder = [Look(prompt, window, None) for window in windows]
-    early = max(2, sum(look.window.height <= _LARGE for look in ladder))
+    largest = min(_LARGE, max(shape) - 1)
+    early = max(2, sum(look.window.height <= largest for look in ladder))
     return _Plan(fitted, ladder[:early], ladder[early:])
 
 
