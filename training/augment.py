@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["change_appearance", "turn"]
+__all__ = ["change_appearance", "turn", "turn_box", "turn_point"]
 
 Floats = NDArray[np.float32]
+_Numbers = Sequence[float] | NDArray[np.float64]
 
 
 def turn(array: NDArray[Any], code: int) -> NDArray[Any]:
@@ -20,6 +22,23 @@ def turn(array: NDArray[Any], code: int) -> NDArray[Any]:
     if code & 2:
         array = array[:, ::-1]
     return array.swapaxes(0, 1) if code & 4 else array
+
+
+def turn_point(point: _Numbers, code: int, size: int) -> list[float]:
+    """Turn (row, col) in a window of ``size`` as `turn` turns the window."""
+    row, col = point
+    if code & 1:
+        row = size - row
+    if code & 2:
+        col = size - col
+    return [col, row] if code & 4 else [row, col]
+
+
+def turn_box(box: _Numbers, code: int, size: int) -> list[float]:
+    """Turn (row0, col0, row1, col1) as `turn_point` turns a point."""
+    first, second = (turn_point(box[i : i + 2], code, size) for i in (0, 2))
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    return [*low, *high]
 
 
 def _recolour(x: Floats, rng: np.random.Generator) -> Floats:

@@ -44,31 +44,45 @@ def follow(averaged: _Tensors, current: _Tensors, count: int | Tensor) -> None:
     get_ema_multi_avg_fn(1 - share)(averaged, current, count)
 
 
-def average(states: Sequence[_State]) -> dict[str, Tensor]:
+def average(
+    states: Sequence[_State], shares: Sequence[float] | None = None
+) -> dict[str, Tensor]:
     """Return the mean of networks' tensors.
 
     Parameters
     ----------
     states : sequence of dict of str to Tensor
         Two or more, with the same names, shapes and dtypes.
+    shares : sequence of float, optional
+        How much each counts, in any unit; by default all the same.
 
     Returns
     -------
     dict of str to Tensor
         Means of the floating-point tensors, in their own dtype. Others, which count
-        or number something, are the first network's.
+        or number something, are the first network's; so is the ranking, which is
+        taught afterwards, to each network anew.
 
     Raises
     ------
     CheckpointError
-        If there are fewer than two, or they are not of one network.
+        If there are fewer than two, or they are not of one network, or ``shares`` are
+        not as many or not positive.
     """
     if len(states) < 2:
         raise CheckpointError("One file has no mean; give the weights of two or more.")
+    shares = [1.0] * len(states) if shares is None else shares
+    if len(shares) != len(states) or min(shares) <= 0:
+        raise CheckpointError(f"Give {len(states)} shares, one per file, all above 0.")
     first = states[0]
     for number, other in enumerate(states[1:], start=2):
         _check_alike(first, other, number)
-    return {name: _mean([state[name] for state in states]) for name in first}
+    return {
+        name: first[name].clone()
+        if name.startswith("ranking.")
+        else _mean([state[name] for state in states], shares)
+        for name in first
+    }
 
 
 def _check_alike(first: _State, other: _State, number: int) -> None:
@@ -93,13 +107,15 @@ def _form(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
 
 
-def _mean(tensors: Sequence[Tensor]) -> Tensor:
+def _mean(tensors: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
     first = tensors[0]
     if not first.is_floating_point():
         return first.clone()
     # In float64: sums of float16 variances would leave its range.
-    total = torch.stack([tensor.double() for tensor in tensors]).mean(0)
-    return total.to(first.dtype).contiguous()
+    total = sum(
+        share * tensor.double() for share, tensor in zip(shares, tensors, strict=True)
+    )
+    return torch.as_tensor(total / sum(shares)).to(first.dtype).contiguous()
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -117,10 +133,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "weights", type=Path, nargs="+", help="weights.safetensors of runs, two or more"
     )
+    parser.add_argument(
+        "--shares", type=float, nargs="+", help="how much each file counts"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args(argv)
     try:
-        state = average([_read(path) for path in arguments.weights])
+        state = average([_read(path) for path in arguments.weights], arguments.shares)
     except CheckpointError as error:
         raise SystemExit(f"Error: {error}") from error
     partial = arguments.output.with_suffix(".partial")

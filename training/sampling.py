@@ -13,7 +13,7 @@ from torch import Tensor
 
 from napari_sam3.core.picture import ArrayPicture
 from napari_sam3.core.windows import Window
-from training.augment import change_appearance, turn
+from training.augment import change_appearance, turn, turn_box, turn_point
 from training.data import LabelledImage
 from training.drafts import Draft, draw_draft, no_draft, scribble
 from training.places import (
@@ -26,8 +26,6 @@ from training.places import (
 )
 
 __all__ = ["Batch", "SampleSettings", "WindowStream"]
-
-_Numbers = Sequence[float] | NDArray[np.float64]
 
 #: Chance of each modality; equal chances by count would be all nuclei.
 MODALITY_WEIGHTS = {
@@ -70,6 +68,8 @@ class SampleSettings:
     large_share : float
         Share of batches of larger windows, as a closer look has: half as many,
         and none of them centred on a first click.
+    plane_share : float
+        Share of batches that are one view of the size of a whole plane's embedding.
     """
 
     window: int = 128
@@ -80,13 +80,14 @@ class SampleSettings:
     draft_share: float = 0.55
     scribble_share: float = 0.04
     large_share: float = 0.25
+    plane_share: float = 0.12
 
 
 #: How much of an object that was not aimed at a window must show.
 _SHOWN_SHARE = 0.6
 
-#: How much larger the windows of large batches are.
-_LARGE_RATIO = 1.5
+#: How much larger the windows of large batches are, and views of planes.
+_LARGE_RATIO, _PLANE_RATIO = 1.5, 4
 
 
 class Batch(NamedTuple):
@@ -160,14 +161,7 @@ class WindowStream(torch.utils.data.IterableDataset[Batch]):
         info = torch.utils.data.get_worker_info()
         rng = np.random.default_rng((self.seed, info.id if info else 0))
         while True:
-            settings, count = self.settings, self.batch
-            if rng.random() < settings.large_share:
-                count = max(1, count // 2)
-                settings = replace(
-                    settings,
-                    window=int(settings.window * _LARGE_RATIO),
-                    ladder_share=0.0,
-                )
+            settings, count = self._size(rng.random())
             samples = [self._draw(rng, settings) for _ in range(count)]
             yield Batch(
                 *(
@@ -175,6 +169,20 @@ class WindowStream(torch.utils.data.IterableDataset[Batch]):
                     for part in zip(*samples, strict=True)
                 )
             )
+
+    def _size(self, chance: float) -> tuple[SampleSettings, int]:
+        """Choose how large a batch's windows are, and how many there are."""
+        settings = self.settings
+        if chance < settings.plane_share:
+            side = settings.window * _PLANE_RATIO
+            plane = replace(settings, window=side, ladder_share=0.0, view_share=1.0)
+            return plane, 1
+        if chance < settings.plane_share + settings.large_share:
+            side = int(settings.window * _LARGE_RATIO)
+            return replace(settings, window=side, ladder_share=0.0), max(
+                1, self.batch // 2
+            )
+        return settings, self.batch
 
     def _draw(
         self, rng: np.random.Generator, settings: SampleSettings
@@ -225,12 +233,12 @@ class WindowStream(torch.utils.data.IterableDataset[Batch]):
             np.ascontiguousarray(turn(pixels, code)),
             np.stack([turn(part, code) for part in truth]),
             np.array(areas, np.float32),
-            np.array([_turn_point(c, code, size) for c in clicks], np.float32),
-            np.array([_turn_box(b, code, size) for b in boxes], np.float32),
+            np.array([turn_point(c, code, size) for c in clicks], np.float32),
+            np.array([turn_box(b, code, size) for b in boxes], np.float32),
             np.stack([turn(mask, code) for mask in masks]),
             np.array(has_mask, np.float32),
             np.array(
-                [[_turn_point(2 * p, code, size) for p in own] for own in points],
+                [[turn_point(2 * p, code, size) for p in own] for own in points],
                 np.float32,
             ),
             np.stack(marks),
@@ -289,18 +297,3 @@ def _jittered_box(
     edges = (edges - [window.row0, window.col0] * 2) * [*scale, *scale]
     edges[2:] = np.maximum(edges[2:], edges[:2] + 1)
     return edges
-
-
-def _turn_point(point: _Numbers, code: int, size: int) -> list[float]:
-    row, col = point
-    if code & 1:
-        row = size - row
-    if code & 2:
-        col = size - col
-    return [col, row] if code & 4 else [row, col]
-
-
-def _turn_box(box: _Numbers, code: int, size: int) -> list[float]:
-    first, second = (_turn_point(box[i : i + 2], code, size) for i in (0, 2))
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    return [*low, *high]

@@ -25,7 +25,7 @@ from training.data import LabelledImage, load_split
 from training.depthwise import speed_up
 from training.losses import total_loss
 from training.rounds import ROUND_CHANCES, play
-from training.sampling import Batch, WindowStream
+from training.sampling import Batch, SampleSettings, WindowStream
 from training.synthesis import synthesize
 
 _FROZEN_BLOCKS = 5
@@ -49,6 +49,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=2e-3, help="learning rate")
     parser.add_argument("--synthetic", type=int, default=900, help="images to draw")
     parser.add_argument("--start", type=Path, help="weights to start from")
+    parser.add_argument("--planes", type=float, default=0.12, help="share of steps")
     parser.add_argument(
         "--scratch", action="store_true", help="train the encoder from nothing"
     )
@@ -249,13 +250,16 @@ class Trainer:
         """Train until the last step, logging and saving on the way."""
         arguments = self.arguments
         stream = WindowStream(
-            images, arguments.batch, seed=arguments.seed + 1000 * self.step
+            images,
+            arguments.batch,
+            arguments.seed + 1000 * self.step,
+            SampleSettings(plane_share=arguments.planes),
         )
         loader = torch.utils.data.DataLoader(
             stream, batch_size=None, num_workers=arguments.workers
         )
         started = time.monotonic() - self.seconds
-        for batch in loader:
+        for batch in [] if self.is_done else loader:
             if self.is_done:
                 break
             row = self.train_step(batch)
@@ -283,8 +287,8 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     trainer = Trainer(arguments)
-    settings = {k: str(v) for k, v in vars(arguments).items()}
-    (arguments.run / "arguments.json").write_text(json.dumps(settings, indent=1))
+    told = json.dumps({k: str(v) for k, v in vars(arguments).items()}, indent=1)
+    (arguments.run / "arguments.json").write_text(told)
     images = load_split(arguments.data, "train")
     images = [image for image in images if image.dataset not in arguments.exclude]
     if arguments.synthetic:

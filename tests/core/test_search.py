@@ -497,7 +497,7 @@ def test_a_mask_that_contradicts_a_click_counts_less(label, score):
     assert found.score == pytest.approx(score)
 
 
-@pytest.mark.parametrize(("ladder", "calls"), [(0.5, 2), (0.69, 2), (0.71, 3)])
+@pytest.mark.parametrize(("ladder", "calls"), [(0.3, 2), (0.49, 2), (0.51, 3)])
 def test_the_earlier_mask_is_left_only_for_a_better_one(ladder, calls):
     mask = np.full((20, 24), -5)
     mask[8:12, 10:14] = 5

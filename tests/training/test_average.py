@@ -91,6 +91,26 @@ def test_the_command_tells_in_one_line_what_is_wrong(tmp_path):
     assert not output.exists()
 
 
+def test_a_run_can_count_more_than_others():
+    mean = average([state(1.0), state(2.0), state(6.0)], [2, 1, 1])
+    assert mean["conv.weight"].tolist() == [[2.5] * 3] * 2
+
+
+def test_the_ranking_is_the_first_ones():
+    first, other = (
+        state(one) | {"ranking.last.bias": torch.tensor([one])} for one in (1.0, 3.0)
+    )
+    mean = average([first, other])
+    assert mean["ranking.last.bias"].tolist() == [1.0]
+    assert mean["conv.weight"].tolist() == [[2.0] * 3] * 2
+
+
+@pytest.mark.parametrize("shares", [[1], [1, 1, 1], [1, 0], [2, -1]])
+def test_shares_that_fit_not_are_refused(shares):
+    with pytest.raises(CheckpointError, match="2 shares"):
+        average([state(1.0), state(2.0)], shares)
+
+
 # ---- along one run -----------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from training import sampling
-from training.augment import turn
+from training.augment import turn, turn_box, turn_point
 from training.data import LabelledImage
 from training.drafts import MAX_CLICKS
 from training.places import covered
@@ -33,7 +33,7 @@ def draw(monkeypatch=None, seed: int = 0, count: int = COUNT, **settings) -> Bat
 
     Its windows have the plain size if nothing else is said.
     """
-    settings = {"large_share": 0.0, **settings}
+    settings = {"large_share": 0.0, "plane_share": 0.0, **settings}
     if monkeypatch is not None:
         monkeypatch.setattr(sampling, "change_appearance", lambda window, rng: window)
     stream = WindowStream([labelled()], count, seed, SampleSettings(**settings))
@@ -139,6 +139,17 @@ def test_views_show_whole_objects_anywhere(monkeypatch):
     assert size.max() > 0.3
 
 
+def test_some_batches_are_one_view_of_a_plane(monkeypatch):
+    batch = draw(monkeypatch, plane_share=1.0, prompts=2, window=64)
+    assert batch.pixels.shape == (1, 256, 256, 3)
+    assert batch.truth.shape == (1, 2, 128, 128)
+    assert batch.click.isnan().all()
+    stream = WindowStream([labelled()], 4, 3, SampleSettings(window=32))
+    sides = [batch.pixels.shape[1] for batch in islice(stream, 100)]
+    assert set(sides) == {32, 48, 128}
+    assert sides.count(32) > sides.count(48) > sides.count(128) > 3
+
+
 # ---- areas ------------------------------------------------------------------
 
 
@@ -218,10 +229,10 @@ def test_points_and_boxes_turn_along_with_the_pixels(code):
     array[1, 6] = 2
     turned = turn(array, code)
     ((row, col),) = np.argwhere(turned == 2)
-    assert sampling._turn_point((1.5, 6.5), code, 8) == [row + 0.5, col + 0.5]
+    assert turn_point((1.5, 6.5), code, 8) == [row + 0.5, col + 0.5]
     rows, cols = np.nonzero(turned)
     tight = [rows.min(), cols.min(), rows.max() + 1, cols.max() + 1]
-    assert sampling._turn_box((1, 4, 3, 7), code, 8) == tight
+    assert turn_box((1, 4, 3, 7), code, 8) == tight
 
 
 def test_the_click_is_on_the_same_place_in_turned_windows(monkeypatch):
@@ -234,7 +245,7 @@ def test_the_click_is_on_the_same_place_in_turned_windows(monkeypatch):
         [LabelledImage.build(image, labels)],
         40,
         0,
-        SampleSettings(ladder_share=1.0, large_share=0.0),
+        SampleSettings(ladder_share=1.0, large_share=0.0, plane_share=0.0),
     )
     batch = next(iter(stream))
     seen = set()
@@ -300,7 +311,8 @@ def test_some_batches_have_fewer_and_larger_windows():
     assert batch.pixels.shape == (2, 96, 96, 3)
     assert batch.truth.shape == batch.mask.shape == (2, 3, 48, 48)
     assert batch.click.isnan().all()  # none of them around a first click
-    stream = WindowStream([labelled()], 2, 0, SampleSettings(window=32))
+    settings = SampleSettings(window=32, plane_share=0.0)
+    stream = WindowStream([labelled()], 2, 0, settings)
     sides = [batch.pixels.shape[1] for batch in islice(stream, 60)]
     assert set(sides) == {32, 48}
     assert 5 <= sides.count(48) <= 27

@@ -31,10 +31,10 @@ from napari_sam3.core.windows import fit_window, ladder_windows
 
 __all__ = ["WindowSearch", "earlier_mask"]
 
-#: How much better a ladder's answer must look than the one that fits the earlier
-#: mask, which has seen more, and up to how many clicks that is asked. Both were
-#: chosen on the validation images: leaving more readily, or later, made masks worse.
-_LEAVING_MARGIN, _LEAVING_CLICKS = 0.2, 3
+#: Up to how many clicks a ladder's answer is compared with the one that fits the
+#: earlier mask, which has seen more. Chosen on the validation images: later made masks
+#: worse.
+_LEAVING_CLICKS = 3
 
 #: Larger windows, and one that is larger than the image, are looked at only if an
 #: object seems to be as large: a click then takes less time, and in a large plane
@@ -204,8 +204,7 @@ def _is_better(ladder: list[Candidate], fitted: list[Candidate]) -> bool:
     """Tell whether to leave the window that fits the earlier mask."""
     if not ladder or not fitted:
         return bool(ladder)
-    margin = max(m.score for m in ladder) - max(m.score for m in fitted)
-    return margin > _LEAVING_MARGIN
+    return max(m.score for m in ladder) > max(m.score for m in fitted)
 
 
 def _refined(first: Candidate, closer: Candidate) -> Candidate:
