@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -93,16 +94,21 @@ class Correction:
             With a small disc around each such click as the click says: a network
             that does not see what is meant would else be asked the same for ever.
         """
-        obeyed, grid = mask.map
+        logits, grid = mask.map
+        obeyed = logits.copy()
         reach = max(_DISC_SHARE * grid.rows, 0.5)
-        away = self._away(grid)
-        # A place belongs to the nearest click, or to none.
-        nearest = away.argmin(0)
-        for index, positive in enumerate(self.prompt.labels):
-            disc = (away[index] <= reach) & (nearest == index)
-            inside = away[index].min() < 1
-            if inside and (mask.map.logits.flat[away[index].argmin()] > 0) != positive:
-                obeyed = np.where(disc, _certain(positive), obeyed)
+        clicks = self._cells(grid)
+        for index, away in self._disobeyed(logits > 0, grid):
+            rows, cols = np.nonzero(away <= reach)
+            # A place belongs to the nearest click.
+            apart = np.hypot(
+                *(
+                    (axis + 0.5)[:, None] - clicks[:, i]
+                    for i, axis in enumerate((rows, cols))
+                )
+            )
+            own = apart.argmin(1) == index
+            obeyed[rows[own], cols[own]] = _certain(self.prompt.labels[index])
         return replace(mask, map=LogitMap(obeyed, grid))
 
     def _near_clicks(
@@ -111,10 +117,8 @@ class Correction:
         """Undo changes that are far from a click, and make those that are close."""
         old = kept > 0
         allowed = np.zeros_like(old)
-        for away, positive in zip(self._away(grid), self.prompt.labels, strict=True):
-            place = away.argmin()
-            if away.flat[place] >= 1 or old.flat[place] == positive:
-                continue
+        for index, away in self._disobeyed(old, grid):
+            positive = self.prompt.labels[index]
             depth = away[old == positive].min(initial=max(grid.rows, grid.cols))
             decided = away <= _DECIDED * depth
             further = np.maximum if positive else np.minimum
@@ -122,11 +126,18 @@ class Correction:
             allowed |= (away <= _REACH * depth + _REACH_CELLS) & ((new > 0) == positive)
         return np.where(((new > 0) != old) & ~allowed, kept, new)
 
-    def _away(self, grid: Grid) -> NDArray[np.float64]:
-        """Return how many cells each click is away from each cell, (N, rows, cols)."""
-        cells = self._cells(grid)[:, :, None, None]
-        rows, cols = np.indices((grid.rows, grid.cols)) + 0.5
-        return np.hypot(rows - cells[:, 0], cols - cells[:, 1])
+    def _disobeyed(
+        self, inside: NDArray[np.bool_], grid: Grid
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Yield clicks that a mask contradicts, and each cell's distance from them."""
+        rows, cols = (np.arange(side, dtype=np.float32) + 0.5 for side in inside.shape)
+        for index, (row, col) in enumerate(self._cells(grid)):
+            place = int(np.floor(row)), int(np.floor(col))
+            if not (0 <= place[0] < grid.rows and 0 <= place[1] < grid.cols):
+                continue
+            if inside[place] != self.prompt.labels[index]:
+                away = np.hypot(rows[:, None] - row, cols - col)
+                yield index, away.astype(np.float32)
 
     def _cells(self, grid: Grid) -> NDArray[np.float64]:
         """Return where the clicks lie among a grid's cells, (row, col) as edges."""
