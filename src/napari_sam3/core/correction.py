@@ -99,16 +99,11 @@ class Correction:
         reach = max(_DISC_SHARE * grid.rows, 0.5)
         clicks = self._cells(grid)
         for index, away in self._disobeyed(logits > 0, grid):
-            rows, cols = np.nonzero(away <= reach)
+            near = np.argwhere(away <= reach)
             # A place belongs to the nearest click.
-            apart = np.hypot(
-                *(
-                    (axis + 0.5)[:, None] - clicks[:, i]
-                    for i, axis in enumerate((rows, cols))
-                )
-            )
-            own = apart.argmin(1) == index
-            obeyed[rows[own], cols[own]] = _certain(self.prompt.labels[index])
+            apart = np.linalg.norm(near[:, None] + 0.5 - clicks, axis=2)
+            own = near[apart.argmin(1) == index]
+            obeyed[tuple(own.T)] = _certain(self.prompt.labels[index])
         return replace(mask, map=LogitMap(obeyed, grid))
 
     def _near_clicks(
