@@ -23,7 +23,8 @@ from napari_sam3.models.nano.ranking import LadderHead
 from napari_sam3.models.nano.tracker import NanoTracker
 from training.data import load_split
 from training.ladders import Ladders, collect
-from training.train import draw_synthetic, load_earlier
+from training.synthesis import draw_synthetic
+from training.train import load_earlier
 
 __all__ = ["calibrate", "choose", "learn", "loss"]
 

@@ -179,9 +179,8 @@ class WindowStream(torch.utils.data.IterableDataset[Batch]):
             return plane, 1
         if chance < settings.plane_share + settings.large_share:
             side = int(settings.window * _LARGE_RATIO)
-            return replace(settings, window=side, ladder_share=0.0), max(
-                1, self.batch // 2
-            )
+            large = replace(settings, window=side, ladder_share=0.0)
+            return large, max(1, self.batch // 2)
         return settings, self.batch
 
     def _draw(

@@ -15,6 +15,7 @@ from PIL import Image
 from training.adherent import adherent
 from training.camera import render
 from training.colonies import bacteria, cocci, yeasts
+from training.data import LabelledImage
 from training.electron import axons, neurites
 from training.exposure import Specimen, expose
 from training.fluorescence import cytoplasm, nuclei
@@ -75,6 +76,24 @@ def synthesize(
     while not specimen.labels.any():
         specimen = draw(rng, size)
     return expose(rng, specimen), specimen.labels.astype(np.uint16)
+
+
+def draw_synthetic(count: int, cache: Path) -> list[LabelledImage]:
+    """Draw procedural images once per run folder; the cache is whole or not there."""
+    if not cache.exists():
+        drawn = [synthesize(np.random.default_rng((7, i))) for i in range(count)]
+        partial = cache.with_suffix(".partial")
+        # An open file, as savez would add .npz to the name.
+        with partial.open("wb") as file:
+            np.savez(
+                file,
+                images=np.stack([image for image, _ in drawn]),
+                labels=np.stack([labels for _, labels in drawn]),
+            )
+        partial.replace(cache)
+    with np.load(cache) as stored:
+        pairs = zip(stored["images"], stored["labels"], strict=True)
+        return [LabelledImage.build(image, labels) for image, labels in pairs]
 
 
 def _pick(rng: np.random.Generator) -> str:

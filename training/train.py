@@ -26,7 +26,7 @@ from training.depthwise import speed_up
 from training.losses import total_loss
 from training.rounds import ROUND_CHANCES, play
 from training.sampling import Batch, SampleSettings, WindowStream
-from training.synthesis import synthesize
+from training.synthesis import draw_synthetic
 
 _FROZEN_BLOCKS = 5
 #: What part of the learning rate a pretrained encoder gets.
@@ -49,7 +49,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=2e-3, help="learning rate")
     parser.add_argument("--synthetic", type=int, default=900, help="images to draw")
     parser.add_argument("--start", type=Path, help="weights to start from")
-    parser.add_argument("--planes", type=float, default=0.12, help="share of steps")
+    parser.add_argument(
+        "--planes",
+        type=float,
+        default=SampleSettings.plane_share,
+        help="share of steps with a view of a whole plane",
+    )
     parser.add_argument(
         "--scratch", action="store_true", help="train the encoder from nothing"
     )
@@ -59,24 +64,6 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="of torch; default: its own")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
-
-
-def draw_synthetic(count: int, cache: Path) -> list[LabelledImage]:
-    """Draw procedural images once per run folder; the cache is whole or not there."""
-    if not cache.exists():
-        drawn = [synthesize(np.random.default_rng((7, i))) for i in range(count)]
-        partial = cache.with_suffix(".partial")
-        # An open file, as savez would add .npz to the name.
-        with partial.open("wb") as file:
-            np.savez(
-                file,
-                images=np.stack([image for image, _ in drawn]),
-                labels=np.stack([labels for _, labels in drawn]),
-            )
-        partial.replace(cache)
-    with np.load(cache) as stored:
-        pairs = zip(stored["images"], stored["labels"], strict=True)
-        return [LabelledImage.build(image, labels) for image, labels in pairs]
 
 
 def load_earlier(network: nn.Module, state: dict[str, Tensor]) -> None:
@@ -260,13 +247,13 @@ class Trainer:
         )
         started = time.monotonic() - self.seconds
         for batch in [] if self.is_done else loader:
-            if self.is_done:
-                break
             row = self.train_step(batch)
             self.seconds = time.monotonic() - started
             self._log({"step": self.step, "seconds": round(self.seconds, 1), **row})
             if self.step % arguments.save_every == 0 or self.is_done:
                 self.save()
+            if self.is_done:
+                break
 
     def _log(self, row: dict[str, float]) -> None:
         path = self.run / "log.csv"

@@ -20,7 +20,8 @@ from napari_sam3.models.nano.tracker import NanoTracker
 from training.data import LabelledImage, load_split
 from training.protocol import choose_images, measure
 from training.responders import TrackerResponder
-from training.train import CHECKPOINT, Trainer, build_network, draw_synthetic
+from training.synthesis import draw_synthetic
+from training.train import CHECKPOINT, Trainer, build_network
 from training.train import parse_arguments as parse_training
 from training.user import ObjectResult
 

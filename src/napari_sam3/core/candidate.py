@@ -35,6 +35,15 @@ class LogitMap(NamedTuple):
     logits: NDArray[np.float32]
     grid: Grid
 
+    def holds(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which pixels (N, 2) are object; beyond the cells there is none."""
+        grid = self.grid
+        rows, cols = np.floor(grid.cells_at(points)).astype(np.intp).T
+        known = (rows >= 0) & (rows < grid.rows) & (cols >= 0) & (cols < grid.cols)
+        is_object = np.zeros(len(points), np.bool_)
+        is_object[known] = self.logits[rows[known], cols[known]] > 0
+        return is_object
+
     def bounds(self) -> Box | None:
         """Return the object's edges in image pixels, or None if there is none."""
         rows, cols = (

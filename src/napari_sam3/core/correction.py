@@ -97,7 +97,7 @@ class Correction:
         logits, grid = mask.map
         obeyed = logits.copy()
         reach = max(_DISC_SHARE * grid.rows, 0.5)
-        clicks = self._cells(grid)
+        clicks = grid.cells_at(self.prompt.points)
         for index, away in self._disobeyed(logits > 0, grid):
             near = np.argwhere(away <= reach)
             # A place belongs to the nearest click.
@@ -126,19 +126,13 @@ class Correction:
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield clicks that a mask contradicts, and each cell's distance from them."""
         rows, cols = (np.arange(side, dtype=np.float32) + 0.5 for side in inside.shape)
-        for index, (row, col) in enumerate(self._cells(grid)):
+        for index, (row, col) in enumerate(grid.cells_at(self.prompt.points)):
             place = int(np.floor(row)), int(np.floor(col))
             if not (0 <= place[0] < grid.rows and 0 <= place[1] < grid.cols):
                 continue
             if inside[place] != self.prompt.labels[index]:
                 away = np.hypot(rows[:, None] - row, cols - col)
                 yield index, away.astype(np.float32)
-
-    def _cells(self, grid: Grid) -> NDArray[np.float64]:
-        """Return where the clicks lie among a grid's cells, (row, col) as edges."""
-        scale = (grid.rows / grid.height, grid.cols / grid.width)
-        cells = (self.prompt.points + 0.5 - (grid.row0, grid.col0)) * scale
-        return np.asarray(cells, np.float64)
 
     def _wanted(
         self, new: LogitMap, old: NDArray[np.bool_]
@@ -159,19 +153,11 @@ class Correction:
 
     def _asked(self, grid: Grid) -> NDArray[np.bool_]:
         """Return the cells of clicks that contradict the earlier mask, and beside."""
-        own = self.earlier.grid
-        places = np.floor(self._cells(own)).astype(int)
         asked = np.zeros((grid.rows, grid.cols), np.bool_)
-        for (row, col), place, positive in zip(
-            np.floor(self._cells(grid)).astype(int),
-            places,
-            self.prompt.labels,
-            strict=True,
-        ):
-            inside = 0 <= row < grid.rows and 0 <= col < grid.cols
-            known = (place >= 0).all() and (place < (own.rows, own.cols)).all()
-            was = bool(known and self.earlier.logits[tuple(place)] > 0)
-            if inside and was != positive:
+        was = self.earlier.holds(self.prompt.points)
+        cells = np.floor(grid.cells_at(self.prompt.points)).astype(int)
+        for row, col in cells[was != self.prompt.labels]:
+            if 0 <= row < grid.rows and 0 <= col < grid.cols:
                 asked[max(row - 1, 0) : row + 2, max(col - 1, 0) : col + 2] = True
         return asked
 

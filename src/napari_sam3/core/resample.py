@@ -36,6 +36,15 @@ class Grid(NamedTuple):
     rows: int
     cols: int
 
+    def cells_at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where pixels (N, 2) lie among the cells, (row, col) from their corner.
+
+        A pixel (row, col) is its centre; the first cell reaches from 0 to 1.
+        """
+        scale = (self.rows / self.height, self.cols / self.width)
+        cells = (points + 0.5 - (self.row0, self.col0)) * scale
+        return np.asarray(cells, np.float64)
+
 
 class _Taps(NamedTuple):
     """How one axis of a grid is taken to another.

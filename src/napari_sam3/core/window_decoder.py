@@ -181,16 +181,7 @@ def decode_looks(
 
 def contradicted(mask: Candidate, prompt: Prompt) -> int:
     """Return how many clicks a mask contradicts."""
-    logits, grid = mask.map
-    cells = (prompt.points + 0.5 - (grid.row0, grid.col0)) * (
-        grid.rows / grid.height,
-        grid.cols / grid.width,
-    )
-    rows, cols = np.floor(cells).astype(np.intp).T
-    inside = (rows >= 0) & (rows < grid.rows) & (cols >= 0) & (cols < grid.cols)
-    is_object = np.zeros(len(cells), np.bool_)
-    is_object[inside] = logits[rows[inside], cols[inside]] > 0
-    return int((is_object != prompt.labels).sum())
+    return int((mask.map.holds(prompt.points) != prompt.labels).sum())
 
 
 def doubted(
