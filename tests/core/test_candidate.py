@@ -127,6 +127,30 @@ def test_empty_masks_are_one_answer():
     assert distinct([best, empty, again, other], 3) == [best, empty, other]
 
 
+def test_a_cell_is_offered_beside_many_drawings_of_its_colony():
+    cell = square(12, 12, 18, 18, 0.80)
+    # Each is unlike the others (IoU under .85), but they mean the same.
+    drawn = [(2, 2, 30, 30), (2, 2, 27, 28), (6, 4, 30, 30), (4, 6, 28, 26)]
+    colonies = [
+        square(*edges, score)
+        for edges, score in zip(drawn, (0.90, 0.88, 0.87, 0.86), strict=True)
+    ]
+    chosen = distinct([*colonies, cell], 2)
+    assert chosen == [colonies[0], cell]
+
+
+def test_a_mask_that_is_hardly_meant_is_not_offered_for_being_different():
+    best, unlikely = square(2, 2, 30, 30, 0.90), square(0, 0, 5, 5, 0.05)
+    similar = square(2, 2, 26, 26, 0.85)
+    assert distinct([best, unlikely, similar], 2) == [best, similar]
+
+
+def test_known_likeness_is_taken_as_it_is():
+    masks = [square(4, 4, 20, 20, score) for score in (0.9, 0.8, 0.7)]
+    told = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], np.float32)
+    assert distinct(masks, 2, told) == [masks[0], masks[2]]
+
+
 def test_one_answer_is_the_best():
     masks = [square(0, 0, 4, 4, 0.2), square(0, 0, 9, 9, 0.8)]
     assert distinct(masks, 1) == [masks[1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ __all__ = ["Candidate", "LogitMap", "by_score", "candidates", "distinct", "union
 
 #: Candidates that share more than this are the same answer to the user.
 _SAME_MASK_IOU = 0.85
+#: A mask whose score is so much lower is e times less likely to be what was meant.
+#: Chosen on the validation images.
+_LESS_LIKELY = 0.1
 #: Side of the grid on which two masks are compared.
 _COMPARED_CELLS = 48
 
@@ -140,19 +144,64 @@ def by_score(masks: list[Candidate]) -> list[Candidate]:
     return sorted(masks, key=lambda mask: -mask.score)
 
 
-def distinct(masks: list[Candidate], count: int) -> list[Candidate]:
-    """Take the best masks that differ; then, if there are too few, the best others."""
-    ordered = by_score(masks)
-    if count == 1:
-        return ordered[:1]
-    taken: list[Candidate] = []
-    for mask in ordered:
-        if len(taken) < count and all(
-            _overlap(mask.map, other.map) < _SAME_MASK_IOU for other in taken
-        ):
-            taken.append(mask)
-    rest = [mask for mask in ordered if not any(mask is other for other in taken)]
-    return by_score([*taken, *rest[: count - len(taken)]])
+def distinct(
+    masks: list[Candidate],
+    count: int,
+    likeness: NDArray[np.float32] | None = None,
+) -> list[Candidate]:
+    """Choose the best mask, and others of which one is right where it is not.
+
+    Every mask may be what was meant, the likelier, the better its score. Each
+    further choice adds most to the expected overlap of what was meant with the most
+    similar mask chosen: of a cell and many drawings of its colony, cell and colony.
+
+    Parameters
+    ----------
+    masks : list of Candidate
+        At least one.
+    count : int
+        How many to choose, at most.
+    likeness : ndarray of shape (N, N) and dtype float32, optional
+        IoUs of the masks with each other, if they are known.
+
+    Returns
+    -------
+    list of Candidate
+        The best first. Copies only where there are too few different masks.
+    """
+    scores = np.array([mask.score for mask in masks])
+    order = np.argsort(-scores, kind="stable").tolist()
+    taken = order[:1]
+    if count > 1:
+        known = _overlaps(masks) if likeness is None else likeness
+        taken += _hedges(scores, known, taken[0], count - 1)
+    rest = [index for index in order if index not in taken]
+    return by_score([masks[index] for index in [*taken, *rest][:count]])
+
+
+def _hedges(
+    scores: NDArray[np.float64], likeness: NDArray[np.float32], best: int, count: int
+) -> list[int]:
+    """Choose masks, no copies, that make up best for those chosen before."""
+    odds = np.exp((scores - scores.max()) / _LESS_LIKELY)
+    # An empty mask may be like none, not even itself.
+    likeness = np.maximum(likeness, np.eye(len(scores), dtype=np.float32))
+    covered = likeness[best]
+    taken: list[int] = []
+    while len(taken) < count and (covered < _SAME_MASK_IOU).any():
+        gain = odds @ np.maximum(covered[:, None], likeness)
+        taken.append(int(np.where(covered < _SAME_MASK_IOU, gain, -1).argmax()))
+        covered = np.maximum(covered, likeness[taken[-1]])
+    return taken
+
+
+def _overlaps(masks: list[Candidate]) -> NDArray[np.float32]:
+    """Return the IoUs of masks with each other, (N, N)."""
+    shared = np.eye(len(masks), dtype=np.float32)
+    for one, two in combinations(range(len(masks)), 2):
+        shared[one, two] = _overlap(masks[one].map, masks[two].map)
+        shared[two, one] = shared[one, two]
+    return shared
 
 
 def _overlap(first: LogitMap, second: LogitMap) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 from napari_sam3.core.candidate import Candidate, LogitMap, distinct, union
 from napari_sam3.core.errors import PromptError
 from napari_sam3.core.fitting import answer_fitted
+from napari_sam3.core.ladder import Ladder
 from napari_sam3.core.picture import Picture
 from napari_sam3.core.prompt import Box, Prompt
 from napari_sam3.core.resample import Grid
@@ -60,6 +61,20 @@ class _Plan(NamedTuple):
     late: list[Look]
 
 
+class _Ranked(NamedTuple):
+    """The masks of a ladder's windows, each with its score; None: there was none."""
+
+    masks: list[Candidate]
+    ladder: Ladder | None
+
+    def choose(self, count: int) -> list[Candidate]:
+        """Return the best masks that differ."""
+        known = None
+        if self.ladder is not None and count > 1:
+            known = self.ladder.likeness()
+        return distinct(self.masks, count, known)
+
+
 class WindowSearch:
     """Finds, for prompts in an image, the windows that answer them best.
 
@@ -94,9 +109,12 @@ class WindowSearch:
         plans = [_plan(prompt, picture.shape) for prompt in prompts]
         fitted = self._fitted(picture, plans)
         ladders = self._ladders(picture, plans)
-        searched = [_is_better(*pair) for pair in zip(ladders, fitted, strict=True)]
+        searched = [
+            _is_better(ladder.masks, own)
+            for ladder, own in zip(ladders, fitted, strict=True)
+        ]
         found = [
-            distinct(ladder if wanted else own, count)
+            ladder.choose(count) if wanted else distinct(own, count)
             for wanted, ladder, own in zip(searched, ladders, fitted, strict=True)
         ]
         # Only a ladder's best answer needs a closer look: others fitted already.
@@ -119,7 +137,7 @@ class WindowSearch:
     def _decode(self, picture: Picture, looks: list[Look], size: int) -> list[Seen]:
         return decode_looks(self.decoder, picture, looks, size)
 
-    def _ladders(self, picture: Picture, plans: list[_Plan]) -> list[list[Candidate]]:
+    def _ladders(self, picture: Picture, plans: list[_Plan]) -> list[_Ranked]:
         """Look at windows of all sizes; the masks are ranked beside each other."""
         size = self.decoder.window_size
         looks = [look for plan in plans for look in plan.ladder]
@@ -127,23 +145,23 @@ class WindowSearch:
         ranked = []
         for plan in plans:
             ladder = [next(seen) for _ in plan.ladder]
-            masks = self._rank(plan.ladder, ladder)
-            if plan.late and _looks_large(masks, plan):
+            own = self._rank(plan.ladder, ladder)
+            if plan.late and _looks_large(own.masks, plan):
                 ladder += self._decode(picture, plan.late, size)
-                masks = self._rank([*plan.ladder, *plan.late], ladder)
-            ranked.append(masks)
+                own = self._rank([*plan.ladder, *plan.late], ladder)
+            ranked.append(own)
         return ranked
 
-    def _rank(self, looks: list[Look], seen: list[Seen]) -> list[Candidate]:
+    def _rank(self, looks: list[Look], seen: list[Seen]) -> _Ranked:
         """Score masks of all sizes beside each other, hints included."""
         if not looks:
-            return []
+            return _Ranked([], None)
         prompt = looks[0].prompt
         windows = [look.window for look in looks]
         ladder = describe(prompt, windows, seen)
         scores = doubted(self.decoder.rank(ladder), ladder.contradicted)
         hint, sizes = prompt.size_hint, ladder.sizes_px()
-        return [
+        masks = [
             replace(
                 mask,
                 score=float(score) - (hint.penalty(float(size)) if hint else 0.0),
@@ -151,6 +169,7 @@ class WindowSearch:
             for row, marks, areas in zip(seen, scores, sizes, strict=True)
             for mask, score, size in zip(row.masks, marks, areas, strict=True)
         ]
+        return _Ranked(masks, ladder)
 
 
 def earlier_mask(prompt: Prompt, shape: tuple[int, int]) -> LogitMap | None:
