@@ -156,6 +156,44 @@ def test_one_answer_is_the_best():
     assert distinct(masks, 1) == [masks[1]]
 
 
+# ---- the mask of the highest expected IoU --------------------------------------
+
+
+def expected_iou(mask: np.ndarray, chances: np.ndarray) -> float:
+    """Return the ratio of expected intersection and union."""
+    return float(chances[mask].sum() / (mask.sum() + chances[~mask].sum()))
+
+
+def test_a_widened_mask_has_the_highest_expected_iou():
+    chances = np.linspace(0.02, 0.98, 49, dtype=np.float32)
+    logits = np.log(chances / (1 - chances))[None]
+    # The best of all masks that take the likeliest cells.
+    best, expected = max(
+        (
+            (chances > least, expected_iou(chances > least, chances))
+            for least in chances
+        ),
+        key=lambda pair: pair[1],
+    )
+    candidate = Candidate(LogitMap(logits, Grid(0, 0, 1, 49, 1, 49)), expected)
+    widened = candidate.widened().map.logits[0] > 0
+    assert widened.tolist() == best.tolist()
+    assert expected > expected_iou(chances > 0.5, chances) + 0.005
+
+
+def test_a_sure_mask_stays_and_a_doubtful_one_is_widened_to_a_bound():
+    logits = np.linspace(-2, 32, 35, dtype=np.float32)[None]
+    place = Grid(0, 0, 1, 35, 1, 35)
+    sure, doubtful, hopeless = (
+        Candidate(LogitMap(logits, place), score).widened().map.logits
+        for score in (1.0, 0.5, -0.2)
+    )
+    assert np.array_equal(sure, logits)
+    assert doubtful[0, 0] == pytest.approx(-2 + np.log(2))
+    assert -1 < hopeless[0, 0] < -0.5
+    assert hopeless.max() == 32
+
+
 # ---- in the image -----------------------------------------------------------
 
 

@@ -284,6 +284,38 @@ def test_a_background_click_has_the_ladder_looked_at_again():
 # ---- what the windows are told ----------------------------------------------
 
 
+class UnsureDecoder(ScriptedDecoder):
+    """Is sure of the middle, and takes the cells around it for a little less likely."""
+
+    def decode_windows(
+        self, pixels: NDArray[np.uint8], prompts: Sequence[WindowPrompt]
+    ) -> WindowAnswers:
+        found = super().decode_windows(pixels, prompts)
+        found.logits[..., 6:26, 6:26] = np.maximum(found.logits[..., 6:26, 6:26], -0.5)
+        return found
+
+
+def drawn_cells(prompt: Prompt, score: float) -> int:
+    """Count the cells of the only answer."""
+    image = ArrayPicture(np.zeros((200, 200, 3), np.uint8))
+    ((found,),) = WindowSearch(UnsureDecoder([score])).find(image, [prompt], 1)
+    return int((found.map.logits > 0).sum())
+
+
+@pytest.mark.parametrize("prompt", [click(100, 100), Prompt(box=(80, 80, 120, 120))])
+def test_a_doubtful_first_answer_takes_what_is_nearly_likely(prompt):
+    # ln 0.5 < -0.5 < ln 0.95; a ladder's windows cost up to 0.15.
+    assert drawn_cells(prompt, 0.95) == 16**2
+    assert drawn_cells(prompt, 0.5) == 20**2
+
+
+def test_a_correction_is_not_widened():
+    logits = np.full((200, 200), -5, np.float32)
+    logits[90:110, 90:110] = 5
+    mask = Prompt([(100, 100), (101, 100)], [1, 1], mask_logits=logits)
+    assert drawn_cells(mask, 0.5) == 16**2
+
+
 def test_the_earlier_mask_is_carried_along():
     decoder = BrightDecoder()
     logits = np.where(SMALL, 5, -5)

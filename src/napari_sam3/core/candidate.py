@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ __all__ = ["Candidate", "LogitMap", "by_score", "candidates", "distinct", "union
 
 #: Candidates that share more than this are the same answer to the user.
 _SAME_MASK_IOU = 0.85
+#: A mask is not widened any more for lower scores.
+_LEAST_EXPECTED = 0.3
 #: A mask whose score is so much lower is e times less likely to be what was meant.
 #: Chosen on the validation images.
 _LESS_LIKELY = 0.1
@@ -81,6 +83,19 @@ class Candidate:
 
     map: LogitMap
     score: float
+
+    def widened(self) -> Candidate:
+        """Return the mask whose expected IoU is highest, not that of likely cells.
+
+        A cell raises the expected IoU, J, of a mask already if it is object with a
+        probability of more than J / (1 + J), which is less than one half: if its
+        logit is above ln J. So the less sure a mask is, the wider it gets (for the
+        Dice overlap: Lipton, Elkan and Naryanaswamy, ECML PKDD 2014).
+        """
+        expected = min(max(self.score, _LEAST_EXPECTED), 1.0)
+        limit = np.float32(LOGIT_LIMIT)
+        logits = np.minimum(self.map.logits - np.float32(np.log(expected)), limit)
+        return replace(self, map=LogitMap(logits, self.map.grid))
 
     def to_prediction(self, shape: tuple[int, int], low_res: int) -> Prediction:
         """Return the mask in image pixels and in the low-resolution frame."""

@@ -41,7 +41,9 @@ def answer_fitted(
 def _fit(look: Look, mask: Candidate) -> Candidate:
     """Let a correction change what it was asked to, and follow all clicks."""
     prompt, _, earlier = look
-    if earlier is None or not len(prompt.points):
+    if earlier is None:
+        return doubt(mask.widened(), prompt)
+    if not len(prompt.points):
         return doubt(mask, prompt)
     correction = Correction(prompt, earlier)
     # A mask that has to be forced is worth less, so it is judged before.

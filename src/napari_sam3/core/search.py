@@ -125,7 +125,9 @@ class WindowSearch:
         ]
         closer = iter(self._decode(picture, looks, self.decoder.closer_size))
         return [
-            [_refined(masks[0], next(closer).masks[0]), *masks[1:]] if wanted else masks
+            [_refined(masks[0], next(closer).masks[0]), *_widened(masks[1:])]
+            if wanted
+            else masks
             for masks, wanted in zip(found, searched, strict=True)
         ]
 
@@ -232,7 +234,11 @@ def _refined(first: Candidate, closer: Candidate) -> Candidate:
     Seen by itself in a window that fits, a colony scores as well as a cell: a closer
     look makes masks better, not the choice.
     """
-    return replace(closer, score=first.score)
+    return replace(closer, score=first.score).widened()
+
+
+def _widened(masks: list[Candidate]) -> list[Candidate]:
+    return [mask.widened() for mask in masks]
 
 
 def _closer_look(prompt: Prompt, mask: Candidate, shape: tuple[int, int]) -> Look:
