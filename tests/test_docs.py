@@ -16,6 +16,7 @@ from PIL import Image
 import napari_sam3
 from docs import looks, screenshots, windows
 from napari_sam3 import Session, attach
+from napari_sam3.cli import main
 from napari_sam3.core.store import EmbeddingStore
 from napari_sam3.models.catalog import CATALOG
 from napari_sam3.samples import open_nuclei
@@ -119,6 +120,20 @@ def test_the_tutorial_measures_ten_nuclei(engine: Engine, desk: Path, capsys):
     page = PAGES["tutorial.md"].read_text(encoding="utf-8")
     shown = "\n".join(re.findall(r"^```text\n(.*?)^```", page, re.M | re.S))
     assert numbers(shown) == pytest.approx(numbers(capsys.readouterr().out), rel=0.1)
+
+
+def test_the_command_line_page_shows_what_the_demo_prints(desk: Path, capsys):
+    assert main(["demo", "--no-window"]) == 0
+    page = PAGES["command-line.md"].read_text(encoding="utf-8")
+    shown = re.search(r"^\$ napari-sam3 demo\n(.*?)^```", page, re.M | re.S)
+    assert shown
+    row = re.compile(r"^ +(\d+) +(0\.\d+) +(\d+)$", re.M)
+    printed = {int(n): (s, a) for n, s, a in row.findall(capsys.readouterr().out)}
+    told = {int(n): (s, a) for n, s, a in row.findall(shown[1])}
+    assert {1, 2, 3, len(printed)} == told.keys()
+    for number, (score, area) in told.items():
+        assert float(score) == pytest.approx(float(printed[number][0]), abs=0.03)
+        assert float(area) == pytest.approx(float(printed[number][1]), rel=0.05)
 
 
 def numbers(text: str) -> list[float]:
