@@ -175,6 +175,8 @@ def _tell(head: LadderHead, ladders: Ladders) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Teach from the command line."""
     arguments = parse_arguments(argv)
+    if not arguments.weights.is_file():  # to be told before minutes of drawing
+        raise SystemExit(f"Error: There are no weights at {arguments.weights}.")
     torch.manual_seed(arguments.seed)
     if arguments.synthetic:
         draw_synthetic(arguments.synthetic, _pictures(arguments))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import time
 from pathlib import Path
 
@@ -18,8 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from napari_sam3.core.errors import CheckpointError
 from napari_sam3.models.nano.encoder import load_imagenet
 from napari_sam3.models.nano.network import NanoNet
+from training import recipe
 from training.average import follow
 from training.data import LabelledImage, load_split
 from training.depthwise import speed_up
@@ -273,11 +274,17 @@ def main(argv: list[str] | None = None) -> None:
     torch.manual_seed(arguments.seed)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    trainer = Trainer(arguments)
-    told = json.dumps({k: str(v) for k, v in vars(arguments).items()}, indent=1)
-    (arguments.run / "arguments.json").write_text(told)
     images = load_split(arguments.data, "train")
+    try:
+        recipe.check_excluded(arguments.exclude, images)
+        if (arguments.run / CHECKPOINT).exists():
+            recipe.check_same(arguments)
+    except CheckpointError as error:
+        raise SystemExit(f"Error: {error}") from error
     images = [image for image in images if image.dataset not in arguments.exclude]
+    trainer = Trainer(arguments)
+    if not trainer.is_done:
+        recipe.write(arguments)
     if arguments.synthetic:
         cache = arguments.run / f"synthetic-{arguments.synthetic}.npz"
         images += draw_synthetic(arguments.synthetic, cache)

@@ -247,6 +247,12 @@ def test_without_the_library_files_are_found_and_a_download_says_what_to_install
     assert fetch_weights(spec) == path
 
 
+def test_models_that_need_more_say_so_before_the_download(spec, cache, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ModelError, match=r'"napari-sam3\[families\]", or down'):
+        fetch_weights(replace(spec, extra="families"))
+
+
 @pytest.mark.parametrize("session", [None, lambda: SimpleNamespace(stream=False)])
 def test_an_old_library_is_told(spec, monkeypatch, session):
     old = SimpleNamespace(__version__="0.20")

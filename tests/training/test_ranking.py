@@ -278,3 +278,9 @@ def test_weights_that_lack_more_than_the_ranking_are_refused(
     with pytest.raises(RuntimeError, match=r"decoder\.masks\.bias"):
         ranking.main([str(data_folder), *paths, "--synthetic", "0"])
     assert not (tmp_path / "ranked").exists()
+
+
+def test_missing_weights_are_told_before_anything_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(ranking, "draw_synthetic", lambda *_: pytest.fail("drawn"))
+    with pytest.raises(SystemExit, match=r"no weights at .*none"):
+        ranking.main(["DATA", str(tmp_path / "none"), "-o", str(tmp_path / "out")])

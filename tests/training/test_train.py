@@ -100,6 +100,40 @@ def test_a_finished_run_is_not_trained_on(data_folder, tmp_path, random_weights)
     assert (tmp_path / "run" / "weights.safetensors").read_bytes() == weights
 
 
+@pytest.mark.parametrize(
+    "other", [("--rate", "1e-4"), ("--batch", "3"), ("--planes", "0.5")]
+)
+def test_a_run_goes_on_only_as_it_was_begun(
+    data_folder, tmp_path, random_weights, other
+):
+    start = ("--start", str(random_weights))
+    run(data_folder, tmp_path / "run", 1, *start)
+    told = (tmp_path / "run/arguments.json").read_text()
+    with pytest.raises(SystemExit, match=rf"begun with {other[0]} .* go on with the"):
+        run(data_folder, tmp_path / "run", 2, *start, *other)
+    assert (tmp_path / "run/arguments.json").read_text() == told
+    assert run(data_folder, tmp_path / "run", 2, *start, "--seed", "5") == [1, 2]
+
+
+def test_what_was_told_of_a_run_stays_when_nothing_is_done(
+    data_folder, tmp_path, random_weights
+):
+    start = ("--start", str(random_weights))
+    run(data_folder, tmp_path / "run", 2, *start)
+    told = (tmp_path / "run/arguments.json").read_text()
+    run(data_folder, tmp_path / "run", 1, *start)
+    with pytest.raises(FileNotFoundError):
+        run(tmp_path / "nowhere", tmp_path / "run", 9, *start)
+    assert (tmp_path / "run/arguments.json").read_text() == told
+
+
+def test_a_misspelt_data_set_is_not_trained_on(data_folder, tmp_path, random_weights):
+    start = ("--start", str(random_weights))
+    with pytest.raises(SystemExit, match=r"no data set 'sqares'.*there are squares"):
+        run(data_folder, tmp_path / "run", 1, *start, "--exclude", "sqares")
+    assert not (tmp_path / "run").exists()
+
+
 def test_data_sets_can_be_left_out(data_folder, tmp_path, monkeypatch, random_weights):
     seen = []
     monkeypatch.setattr(train.Trainer, "fit", lambda _, images: seen.extend(images))

@@ -18,10 +18,14 @@ from napari_sam3.models.spec import ModelSpec, WeightsFile
 
 __all__ = ["BrokenOffError", "Hub", "Remote", "knows_login"]
 
-_INSTALL = 'pip install -U "napari-sam3[hub]"'
 #: Answers after which the same request may succeed a little later.
 _PASSING = (408, 429, 500, 502, 503, 504)
 _CHUNK = 1 << 16
+
+
+def _install(spec: ModelSpec) -> str:
+    """Return the command for all that a model needs, which includes downloading."""
+    return f'pip install -U "napari-sam3[{spec.extra or "hub"}]"'
 
 
 class BrokenOffError(Exception):
@@ -126,13 +130,13 @@ class Hub:
         try:
             hub._library = import_module("huggingface_hub")
         except ImportError as error:
-            raise ModelError(refusals.without_library(spec, _INSTALL)) from error
+            raise ModelError(refusals.without_library(spec, _install(spec))) from error
         # Before version 1 it talked through requests.
         session = getattr(hub._library, "get_session", None)
         if session is None or not callable(getattr(session(), "stream", None)):
             raise ModelError(
                 f"huggingface_hub {hub._library.__version__} is too old to download "
-                f"{spec.id!r} with; update it: {_INSTALL}."
+                f"{spec.id!r} with; update it: {_install(spec)}."
             )
         if variables := _offline():
             raise CheckpointError(refusals.offline(spec, variables))

@@ -1,0 +1,71 @@
+"""How a run was begun: kept beside its weights, and the same when it goes on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+from napari_sam3.core.errors import CheckpointError
+from training.data import LabelledImage
+
+__all__ = ["RECIPE", "check_excluded", "check_same", "write"]
+
+#: The file in a run's folder.
+RECIPE = "arguments.json"
+#: What its optimizer and its pictures remember; a change would be told, but not done.
+#: Copies of a run may go on with other seeds, and any may take longer.
+_KEPT = ("batch", "rate", "synthetic", "planes", "scratch", "exclude")
+
+
+def write(arguments: argparse.Namespace) -> None:
+    """Write down the options of a run."""
+    told = json.dumps({k: str(v) for k, v in vars(arguments).items()}, indent=1)
+    (arguments.run / RECIPE).write_text(told)
+
+
+def check_same(arguments: argparse.Namespace) -> None:
+    """Refuse to go on with a run in another way than it was begun.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Of `training.train`; its run has a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If an option that a run keeps is another one; the message names it.
+    """
+    path: Path = arguments.run / RECIPE
+    if not path.exists():
+        return
+    begun = json.loads(path.read_text())
+    other = [
+        f"--{name} {begun[name]}"
+        for name in _KEPT
+        if name in begun and begun[name] != str(getattr(arguments, name))
+    ]
+    if other:
+        raise CheckpointError(
+            f"The run in {arguments.run} was begun with {', '.join(other)}; go on with "
+            "the same, or begin another one: --start takes these weights."
+        )
+
+
+def check_excluded(names: Collection[str], images: Collection[LabelledImage]) -> None:
+    """Refuse to leave out a data set that is not there, which may be misspelt.
+
+    Raises
+    ------
+    CheckpointError
+        If a name is of no image; the message has those that there are.
+    """
+    known = sorted({image.dataset for image in images})
+    for name in names:
+        if name not in known:
+            raise CheckpointError(
+                f"There is no data set {name!r} to leave out; there are "
+                f"{', '.join(known)}."
+            )
