@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from napari_sam3.models.nano.network import NanoNet
+from training.recipe import RECIPE
 
 __all__ = ["pack"]
 
@@ -99,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args(argv)
     metadata = {"network": "nano"}
-    settings = arguments.weights.parent / "arguments.json"
+    settings = arguments.weights.parent / RECIPE
     if settings.exists():
         metadata |= read_recipe(settings)
     size = pack(arguments.weights, arguments.output, metadata)
