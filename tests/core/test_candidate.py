@@ -151,6 +151,12 @@ def test_known_likeness_is_taken_as_it_is():
     assert distinct(masks, 2, told) == [masks[0], masks[2]]
 
 
+def test_a_mask_that_is_like_none_is_offered_once():
+    masks = [square(4, 4, 20, 20, score) for score in (0.9, 0.8, 0.7, 0.1)]
+    told = np.diag([1, 0, 0, 1]).astype(np.float32)  # two are empty
+    assert distinct(masks, 4, told) == masks
+
+
 def test_one_answer_is_the_best():
     masks = [square(0, 0, 4, 4, 0.2), square(0, 0, 9, 9, 0.8)]
     assert distinct(masks, 1) == [masks[1]]

@@ -309,6 +309,12 @@ def test_a_doubtful_first_answer_takes_what_is_nearly_likely(prompt):
     assert drawn_cells(prompt, 0.5) == 20**2
 
 
+def test_the_other_candidates_are_widened_too():
+    image = ArrayPicture(np.zeros((200, 200, 3), np.uint8))
+    (found,) = WindowSearch(UnsureDecoder([0.5])).find(image, [click(100, 100)], 3)
+    assert [int((one.map.logits > 0).sum()) for one in found] == [20**2] * 3
+
+
 def test_a_correction_is_not_widened():
     logits = np.full((200, 200), -5, np.float32)
     logits[90:110, 90:110] = 5
