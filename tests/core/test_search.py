@@ -309,6 +309,16 @@ def test_a_doubtful_first_answer_takes_what_is_nearly_likely(prompt):
     assert drawn_cells(prompt, 0.5) == 20**2
 
 
+def test_a_ladder_tells_which_of_its_masks_are_alike(monkeypatch):
+    told = np.eye(3, dtype=np.float32)
+    told[0, 1] = told[1, 0] = 1
+    monkeypatch.setattr(Ladder, "likeness", lambda _: told)
+    image = ArrayPicture(np.zeros((200, 200, 3), np.uint8))
+    decoder = ScriptedDecoder([0.9, 0.9, 0.5])
+    ((_, other),) = WindowSearch(decoder).find(image, [click(100, 100)], 2)
+    assert other.map.grid.height == 160  # not 80, which has the better score
+
+
 def test_the_other_candidates_are_widened_too():
     image = ArrayPicture(np.zeros((200, 200, 3), np.uint8))
     (found,) = WindowSearch(UnsureDecoder([0.5])).find(image, [click(100, 100)], 3)

@@ -198,14 +198,14 @@ def _hedges(
     scores: NDArray[np.float64], likeness: NDArray[np.float32], best: int, count: int
 ) -> list[int]:
     """Choose masks, no copies, that make up best for those chosen before."""
-    odds = np.exp((scores - scores.max()) / _LESS_LIKELY)
+    chances = np.exp((scores - scores.max()) / _LESS_LIKELY)
     # An empty mask may be like none, not even itself.
     likeness = np.maximum(likeness, np.eye(len(scores), dtype=np.float32))
     covered = likeness[best]
     taken: list[int] = []
-    while len(taken) < count and (covered < _SAME_MASK_IOU).any():
-        gain = odds @ np.maximum(covered[:, None], likeness)
-        taken.append(int(np.where(covered < _SAME_MASK_IOU, gain, -1).argmax()))
+    while len(taken) < count and (is_new := covered < _SAME_MASK_IOU).any():
+        gain = chances @ np.maximum(covered[:, None], likeness)
+        taken.append(int(np.where(is_new, gain, -1).argmax()))
         covered = np.maximum(covered, likeness[taken[-1]])
     return taken
 

@@ -110,7 +110,8 @@ class Ladder(NamedTuple):
         Returns
         -------
         ndarray of shape (L * M, L * M) and dtype float32
-            Their IoUs, up to a few hundredths; an empty mask is like none.
+            Their IoUs, roughly: by nearest cells, which thin masks and copies in
+            windows of other sizes fall between. An empty mask is like none.
         """
         rows, cols, areas = _places(self.windows)
         drawn = np.concatenate(

@@ -125,7 +125,7 @@ class WindowSearch:
         ]
         closer = iter(self._decode(picture, looks, self.decoder.closer_size))
         return [
-            [_refined(masks[0], next(closer).masks[0]), *_widened(masks[1:])]
+            [mask.widened() for mask in _refined(masks, next(closer))]
             if wanted
             else masks
             for masks, wanted in zip(found, searched, strict=True)
@@ -228,17 +228,14 @@ def _is_better(ladder: list[Candidate], fitted: list[Candidate]) -> bool:
     return max(m.score for m in ladder) > max(m.score for m in fitted)
 
 
-def _refined(first: Candidate, closer: Candidate) -> Candidate:
-    """Return the closer look's mask with the ladder's score.
+def _refined(masks: list[Candidate], closer: Seen) -> list[Candidate]:
+    """Put the closer look's mask in the place of the first, with the ladder's score.
 
     Seen by itself in a window that fits, a colony scores as well as a cell: a closer
     look makes masks better, not the choice.
     """
-    return replace(closer, score=first.score).widened()
-
-
-def _widened(masks: list[Candidate]) -> list[Candidate]:
-    return [mask.widened() for mask in masks]
+    first, *others = masks
+    return [replace(closer.masks[0], score=first.score), *others]
 
 
 def _closer_look(prompt: Prompt, mask: Candidate, shape: tuple[int, int]) -> Look:
