@@ -8,10 +8,9 @@ import pytest
 from napari_sam3.core.candidate import (
     Candidate,
     LogitMap,
-    by_score,
+    by_rating,
     candidates,
     distinct,
-    union,
 )
 from napari_sam3.core.resample import Grid
 from napari_sam3.core.windows import Window
@@ -54,14 +53,6 @@ def test_nothing_has_no_bounds(logit):
     assert LogitMap(logits, Grid(0, 0, 2, 2, 2, 2)).bounds() is None
 
 
-def test_union_holds_both_boxes():
-    assert union((1, 5, 3, 6), (0, 7, 2, 9)) == (0, 5, 3, 9)
-    assert union(None, (1, 2, 3, 4)) == (1, 2, 3, 4)
-
-
-# ---- candidates -------------------------------------------------------------
-
-
 def test_candidates_name_place_and_score_of_each_mask():
     logits = np.array([[[1, -2]], [[-3, 4]]], np.float32)
     first, second = candidates(Window(5, 6, 7, 8), logits, np.array([0.25, 0.75]))
@@ -81,9 +72,9 @@ def test_candidates_are_clamped():
 # ---- which are worth offering -----------------------------------------------
 
 
-def test_masks_are_sorted_by_score_and_ties_keep_their_order():
+def test_masks_are_sorted_by_rating_and_ties_keep_their_order():
     masks = [square(0, 0, 4, 4, score) for score in (0.2, 0.9, 0.5, 0.9)]
-    ordered = by_score(masks)
+    ordered = by_rating(masks)
     assert [mask.score for mask in ordered] == [0.9, 0.9, 0.5, 0.2]
     assert ordered[0] is masks[1]
 

@@ -121,35 +121,6 @@ def test_overlaps_are_exact(discs):
     )
 
 
-def test_masks_of_all_windows_are_compared(discs):
-    ladder = make_ladder(discs)
-    pixels = [
-        in_pixels(window, mask)
-        for window, row in zip(ladder.windows, discs, strict=True)
-        for mask in row
-    ]
-    true = np.array([[iou(one, other) for other in pixels] for one in pixels])
-    likeness = ladder.likeness()
-    assert likeness.shape == true.shape
-    assert likeness == pytest.approx(likeness.T)
-    # Places are fewer than cells.
-    wrong = np.abs(likeness - true)
-    assert wrong.mean() < 0.02
-    assert wrong.max() < 0.08
-    assert true.min() < 0.1
-
-
-def test_masks_that_do_not_meet_and_empty_ones_are_unlike():
-    left, right, empty = (np.zeros((CELLS, CELLS), np.bool_) for _ in range(3))
-    left[:, :10], right[:, -10:] = True, True
-    likeness = make_ladder([[left, right, empty]] * 2).likeness()
-    assert likeness[0, 1] == likeness[1, 0] == 0
-    assert likeness[0, 0] == likeness[1, 1] == pytest.approx(1)
-    # Twice as large in the larger window: the same strip begins there with the edge.
-    assert likeness[0, 4] == 0
-    assert not likeness[[2, 5]].any()
-
-
 def test_the_ends_of_a_ladder_have_nothing_beyond_them(discs):
     ladder = make_ladder(discs, scores=np.full((3, 2), 0.9, np.float32))
     for name in ("finer", "finer_plain", "finer_score"):

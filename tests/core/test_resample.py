@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
+from napari_sam3.core.prediction import LOGIT_LIMIT
 from napari_sam3.core.resample import Grid, resample
 
 quick = settings(deadline=None, max_examples=60)
@@ -213,3 +214,15 @@ def test_no_threads_of_blas_are_woken():
     source = Grid(0, 0, 64, 64, 64, 64)
     resample(logits, source, Grid(0, 0, 64, 64, 256, 256))
     resample(logits, source, Grid(0, 0, 64, 64, 16, 16))
+
+
+def test_the_limit_is_kept_whatever_is_rounded():
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        cells, count = rng.integers(3, 90), rng.integers(3, 257)
+        corner, side = rng.uniform(-50, 50), rng.uniform(20, 500)
+        sure = np.full((cells, cells), LOGIT_LIMIT, np.float32)
+        source = Grid(corner, corner, side, side, int(cells), int(cells))
+        target = Grid(0, 0, 300, 300, int(count), int(count))
+        for logits in (sure, -sure):
+            assert np.abs(resample(logits, source, target)).max() <= LOGIT_LIMIT

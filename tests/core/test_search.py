@@ -12,12 +12,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_sam3.core import search
 from napari_sam3.core.candidate import Candidate
 from napari_sam3.core.errors import PromptError
 from napari_sam3.core.hint import SizeHint
 from napari_sam3.core.ladder import Ladder, handicapped
+from napari_sam3.core.likeness import likeness
 from napari_sam3.core.picture import ArrayPicture
 from napari_sam3.core.prompt import Prompt
+from napari_sam3.core.resample import Grid
 from napari_sam3.core.search import WindowSearch, earlier_mask
 from napari_sam3.core.window_decoder import WindowAnswers, WindowPrompt
 from napari_sam3.core.windows import PADDING_VALUE, Window
@@ -312,7 +315,7 @@ def test_a_doubtful_first_answer_takes_what_is_nearly_likely(prompt):
 def test_a_ladder_tells_which_of_its_masks_are_alike(monkeypatch):
     told = np.eye(3, dtype=np.float32)
     told[0, 1] = told[1, 0] = 1
-    monkeypatch.setattr(Ladder, "likeness", lambda _: told)
+    monkeypatch.setattr(search, "likeness", lambda *_: told)
     image = ArrayPicture(np.zeros((200, 200, 3), np.uint8))
     decoder = ScriptedDecoder([0.9, 0.9, 0.5])
     ((_, other),) = WindowSearch(decoder).find(image, [click(100, 100)], 2)
@@ -330,6 +333,35 @@ def test_a_correction_is_not_widened():
     logits[90:110, 90:110] = 5
     mask = Prompt([(100, 100), (101, 100)], [1, 1], mask_logits=logits)
     assert drawn_cells(mask, 0.5) == 16**2
+
+
+def test_a_correction_of_another_scale_is_not_widened_and_follows_its_clicks():
+    logits = np.full((200, 200), -5, np.float32)
+    logits[20:180, 20:180] = 5
+    clicks = [(100, 100), (104, 104)]  # both in the middle that is always found
+    prompt = Prompt(clicks, [1, 0], mask_logits=logits)
+    image = ArrayPicture(np.zeros((200, 200, 3), np.uint8))
+    decoder = UnsureDecoder([0.6])
+    decoder.rank = lambda ladder: np.where(ladder.scores > 0, 0.9, 0.9)
+    (masks,) = WindowSearch(decoder).find(image, [prompt], 3)
+    assert len(decoder.calls) > 2  # the ladder answered
+    for mask in masks:
+        assert mask.map.holds(prompt.points).tolist() == [True, False]
+        assert (mask.map.logits > 0).sum() < 16**2
+
+
+def test_other_candidates_are_compared_with_the_mask_as_it_is_seen_closer(monkeypatch):
+    compared: list[list[int]] = []
+
+    def record(masks: list[Candidate], grids: list[Grid]) -> NDArray[np.float32]:
+        compared.append([mask.map.grid.height for mask in masks])
+        return likeness(masks, grids)
+
+    monkeypatch.setattr(search, "likeness", record)
+    image = ArrayPicture(np.zeros((200, 200, 3), np.uint8))
+    decoder = ScriptedDecoder([0.6, 0.9, 0.5])
+    WindowSearch(decoder).find(image, [click(100, 100)], 2)
+    assert compared == [[40, round(1.7 * 40), 160, 320]]  # in the place of that of 80
 
 
 def test_the_earlier_mask_is_carried_along():
@@ -502,6 +534,40 @@ def test_a_box_far_beyond_the_image_is_one_around_all_of_it(far):
     assert decoder.calls[0][0].box.tolist() == [-SIZE, -SIZE, 2 * SIZE, 2 * SIZE]
 
 
+FULL = np.full((8, 8), 5, np.float32)
+
+
+@pytest.mark.parametrize("far", [1e4, 1e9, 1e300])
+def test_an_earlier_mask_far_beyond_the_image_counts_where_it_shows(far):
+    prompt = Prompt(mask_logits=FULL, mask_box=(-far, -far, far, far))
+    ((found,),) = WindowSearch(BrightDecoder()).find(PICTURE, [prompt], 1)
+    assert found.map.grid.height == round(1.7 * 240)
+
+
+@pytest.mark.parametrize(
+    "box", [(-60, -60, -10, -10), (0, 240, 50, 300), (1e9, 1e9, 1e9 + 9, 1e9 + 9)]
+)
+def test_an_earlier_mask_beside_the_image_says_nothing(box):
+    prompt = Prompt([(60, 70)], [1], mask_logits=FULL, mask_box=box)
+    decoder = BrightDecoder()
+    WindowSearch(decoder).find(PICTURE, [prompt], 1)
+    assert all(told.mask is None for told in decoder.calls[0])
+    with pytest.raises(PromptError, match="empty in the image"):
+        WindowSearch(decoder).find(PICTURE, [Prompt(mask_logits=FULL, mask_box=box)], 1)
+
+
+@pytest.mark.parametrize("parts", [{}, {"box": (40, 50, 80, 90)}])
+@pytest.mark.parametrize("far", [1e3, 1e9])
+def test_clicks_far_beyond_the_image_want_no_larger_window_than_its_edge(parts, far):
+    # Of 200 x 240 pixels: the corner (199, 239) is the nearest.
+    grids = []
+    for corner in ((199, 239), (far, far)):
+        prompt = Prompt([(60, 70), corner], [1, 1], **parts)
+        ((found,),) = WindowSearch(BrightDecoder()).find(PICTURE, [prompt], 1)
+        grids.append(found.map.grid)
+    assert grids[0] == grids[1]
+
+
 # ---- the race between windows -------------------------------------------------
 
 MIDDLE = (100, 120)
@@ -617,7 +683,24 @@ def test_a_size_hint_can_make_another_scale_win(hint, side, score):
     prompt = Prompt([MIDDLE], [1], size_hint=hint)
     ((found,),) = WindowSearch(decoder).find(PICTURE, [prompt], 1)
     assert found.map.grid.height == round(1.7 * side / 2)
-    assert found.score == pytest.approx(score)
+    assert found.rating == pytest.approx(score)
+
+
+def test_a_hint_neither_widens_a_mask_nor_leads_below_nothing():
+    hint = SizeHint(sizes_px=(4000, 4000, 4000), view_px=80000)
+    image = ArrayPicture(np.zeros((200, 240, 3), np.uint8))
+    for score, told in ((0.95, 0.45), (0.31, 0.0)):
+        areas = []
+        for size_hint in (None, hint):
+            prompt = Prompt([MIDDLE], [1], size_hint=size_hint)
+            decoder = UnsureDecoder([score])
+            decoder.rank = lambda ladder: ladder.scores
+            ((found,),) = WindowSearch(decoder).find(image, [prompt], 1)
+            areas.append(int((found.map.logits > 0).sum()))
+        assert areas[0] == areas[1]
+        assert found.score == pytest.approx(score)
+        assert found.rating == pytest.approx(told, abs=0.01)
+        assert found.to_prediction((200, 240), 256).score == found.rating
 
 
 def test_a_hint_changes_no_score_of_a_box():

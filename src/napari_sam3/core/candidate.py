@@ -9,18 +9,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam3.core.extent import bounds_of, union
 from napari_sam3.core.prediction import LOGIT_LIMIT, Prediction
 from napari_sam3.core.prompt import Box
 from napari_sam3.core.resample import Grid, resample
 from napari_sam3.core.windows import Window
 
-__all__ = ["Candidate", "LogitMap", "by_score", "candidates", "distinct", "union"]
+__all__ = ["Candidate", "LogitMap", "by_rating", "candidates", "distinct"]
 
 #: Candidates that share more than this are the same answer to the user.
 _SAME_MASK_IOU = 0.85
 #: A mask is not widened any more for lower scores.
 _LEAST_EXPECTED = 0.3
-#: A mask whose score is so much lower is e times less likely to be what was meant.
+#: A mask whose rating is so much lower is e times less likely to be what was meant.
 #: Chosen on the validation images.
 _LESS_LIKELY = 0.1
 #: Side of the grid on which two masks are compared.
@@ -52,21 +53,8 @@ class LogitMap(NamedTuple):
 
     def bounds(self) -> Box | None:
         """Return the object's edges in image pixels, or None if there is none."""
-        rows, cols = (
-            np.flatnonzero((self.logits > 0).any(axis=axis)) for axis in (1, 0)
-        )
-        if not len(rows):
-            return None
-        tall, wide = (
-            self.grid.height / self.grid.rows,
-            self.grid.width / self.grid.cols,
-        )
-        return (
-            self.grid.row0 + float(rows[0]) * tall,
-            self.grid.col0 + float(cols[0]) * wide,
-            self.grid.row0 + float(rows[-1] + 1) * tall,
-            self.grid.col0 + float(cols[-1] + 1) * wide,
-        )
+        row0, col0, height, width = self.grid[:4]
+        return bounds_of(self.logits > 0, (row0, col0, row0 + height, col0 + width))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,10 +67,19 @@ class Candidate:
         At half of the window's resolution.
     score : float
         Predicted IoU with the whole object, also the part beyond the window.
+    penalty : float
+        What speaks against the mask beside what the network sees, such as a size
+        unlike that of the other objects.
     """
 
     map: LogitMap
     score: float
+    penalty: float = 0.0
+
+    @property
+    def rating(self) -> float:
+        """What the mask is chosen by, and what is told of it: 0 to 1."""
+        return max(self.score - self.penalty, 0.0)
 
     def widened(self) -> Candidate:
         """Return the mask whose expected IoU is highest, not that of likely cells.
@@ -109,7 +106,7 @@ class Candidate:
                 logits, grid, Grid(row0, col0, height, width, height, width)
             ),
             bbox=(row0, col0, row1, col1),
-            score=self.score,
+            score=self.rating,
             low_res=resample(logits, grid, Grid(0, 0, *shape, low_res, low_res)),
             seen=(row0, col0, row1, col1),
         )
@@ -142,21 +139,9 @@ def candidates(
     ]
 
 
-def union(first: Box | None, second: Box) -> Box:
-    """Return the smallest box that holds both."""
-    if first is None:
-        return second
-    return (
-        min(first[0], second[0]),
-        min(first[1], second[1]),
-        max(first[2], second[2]),
-        max(first[3], second[3]),
-    )
-
-
-def by_score(masks: list[Candidate]) -> list[Candidate]:
+def by_rating(masks: list[Candidate]) -> list[Candidate]:
     """Sort, the best first."""
-    return sorted(masks, key=lambda mask: -mask.score)
+    return sorted(masks, key=lambda mask: -mask.rating)
 
 
 def distinct(
@@ -166,7 +151,7 @@ def distinct(
 ) -> list[Candidate]:
     """Choose the best mask, and others of which one is right where it is not.
 
-    Every mask may be what was meant, the likelier, the better its score. Each
+    Every mask may be what was meant, the likelier, the better its rating. Each
     further choice adds most to the expected overlap of what was meant with the most
     similar mask chosen: of a cell and many drawings of its colony, cell and colony.
 
@@ -184,23 +169,23 @@ def distinct(
     list of Candidate
         The best first. Copies only where there are too few different masks.
     """
-    scores = np.array([mask.score for mask in masks])
-    order = np.argsort(-scores, kind="stable").tolist()
+    ratings = np.array([mask.rating for mask in masks])
+    order = np.argsort(-ratings, kind="stable").tolist()
     taken = order[:1]
     if count > 1:
         known = _overlaps(masks) if likeness is None else likeness
-        taken += _hedges(scores, known, taken[0], count - 1)
+        taken += _hedges(ratings, known, taken[0], count - 1)
     rest = [index for index in order if index not in taken]
-    return by_score([masks[index] for index in [*taken, *rest][:count]])
+    return by_rating([masks[index] for index in [*taken, *rest][:count]])
 
 
 def _hedges(
-    scores: NDArray[np.float64], likeness: NDArray[np.float32], best: int, count: int
+    ratings: NDArray[np.float64], likeness: NDArray[np.float32], best: int, count: int
 ) -> list[int]:
     """Choose masks, no copies, that make up best for those chosen before."""
-    chances = np.exp((scores - scores.max()) / _LESS_LIKELY)
+    chances = np.exp((ratings - ratings.max()) / _LESS_LIKELY)
     # An empty mask may be like none, not even itself.
-    likeness = np.maximum(likeness, np.eye(len(scores), dtype=np.float32))
+    likeness = np.maximum(likeness, np.eye(len(ratings), dtype=np.float32))
     covered = likeness[best]
     taken: list[int] = []
     while len(taken) < count and (is_new := covered < _SAME_MASK_IOU).any():

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.core.candidate import union
 from napari_sam3.core.prompt import Box, Prompt
 
 __all__ = [
@@ -16,6 +15,7 @@ __all__ = [
     "extent_of",
     "length_of",
     "mask_bounds",
+    "union",
     "with_prompt",
 ]
 
@@ -70,3 +70,15 @@ def with_prompt(bounds: Box, prompt: Prompt) -> Box:
 def length_of(bounds: Box) -> float:
     """Return the longer side of a box."""
     return float(max(bounds[2] - bounds[0], bounds[3] - bounds[1]))
+
+
+def union(first: Box | None, second: Box) -> Box:
+    """Return the smallest box that holds both."""
+    if first is None:
+        return second
+    return (
+        min(first[0], second[0]),
+        min(first[1], second[1]),
+        max(first[2], second[2]),
+        max(first[3], second[3]),
+    )

@@ -45,9 +45,6 @@ NUMBERS = (
 _DOUBLING_HANDICAP = 0.05
 _LARGEST_ODDS = 6.0
 
-#: Cells per side of each window in which masks of all windows are compared.
-_COMPARED_CELLS = 32
-
 
 class Ladder(NamedTuple):
     """The answers of L concentric windows, each twice as large as the one before.
@@ -104,27 +101,6 @@ class Ladder(NamedTuple):
         ]
         return np.stack(columns, -1).astype(np.float32)
 
-    def likeness(self) -> _Floats:
-        """Compare all masks, of whichever windows.
-
-        Returns
-        -------
-        ndarray of shape (L * M, L * M) and dtype float32
-            Their IoUs, roughly: by nearest cells, which thin masks and copies in
-            windows of other sizes fall between. An empty mask is like none.
-        """
-        rows, cols, areas = _places(self.windows)
-        drawn = np.concatenate(
-            [
-                _look_up(masks, window, rows, cols)
-                for masks, window in zip(self.logits > 0, self.windows, strict=True)
-            ]
-        )
-        common = (drawn * areas) @ drawn.T
-        own = np.diagonal(common)
-        union = own[:, None] + own - common
-        return np.asarray(common / np.maximum(union, 1e-6), np.float32)
-
     def _extents(self) -> list[_Floats]:
         """Tell how large, cut and certain each mask is; each (L, M)."""
         logits = self.logits
@@ -172,50 +148,6 @@ class Ladder(NamedTuple):
         whole = inside[1:].sum((2, 3))
         union = small.sum(2)[:, :, None] + whole[:, None] - common
         return np.asarray(common / np.maximum(union, 1), np.float32)
-
-
-def _places(windows: list[Window]) -> tuple[_Floats, _Floats, _Floats]:
-    """Return places all over a ladder, the closer to its middle, the denser.
-
-    Returns
-    -------
-    rows, cols : ndarray of shape (P,)
-        In image pixels, from its corner.
-    areas : ndarray of shape (P,)
-        What each place stands for, in square pixels.
-    """
-    middles = (np.arange(_COMPARED_CELLS) + 0.5) / _COMPARED_CELLS
-    rows: list[_Floats] = []
-    cols: list[_Floats] = []
-    areas: list[_Floats] = []
-    finer = Window(0, 0, 0, 0)
-    for window in windows:
-        row, col = np.meshgrid(
-            (window.row0 + middles * window.height).astype(np.float32),
-            (window.col0 + middles * window.width).astype(np.float32),
-            indexing="ij",
-        )
-        down, right = row - finer.row0, col - finer.col0
-        new = (down < 0) | (down > finer.height) | (right < 0) | (right > finer.width)
-        area = window.height * window.width / _COMPARED_CELLS**2
-        rows.append(row[new])
-        cols.append(col[new])
-        areas.append(np.full(np.count_nonzero(new), area, np.float32))
-        finer = window
-    return np.concatenate(rows), np.concatenate(cols), np.concatenate(areas)
-
-
-def _look_up(
-    masks: NDArray[np.bool_], window: Window, rows: _Floats, cols: _Floats
-) -> _Floats:
-    """Tell which of P places masks (M, h, w) of a window hold, (M, P)."""
-    height, width = masks.shape[1:]
-    row = np.floor((rows - window.row0) * height / window.height).astype(np.intp)
-    col = np.floor((cols - window.col0) * width / window.width).astype(np.intp)
-    seen = (row >= 0) & (row < height) & (col >= 0) & (col < width)
-    held = np.zeros((len(masks), len(rows)), np.float32)
-    held[:, seen] = masks[:, row[seen], col[seen]]
-    return held
 
 
 def _doublings(windows: list[Window]) -> _Floats:

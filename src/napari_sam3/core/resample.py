@@ -151,5 +151,7 @@ def resample(
         above = _turned(_carry(_turned(_carry(above, down)), across))
     else:
         above = _carry(_turned(_carry(_turned(above), across)), down)
+    # Weights that sum to one up to rounding must not lead beyond the limit.
+    np.clip(above, 0, np.float32(2 * LOGIT_LIMIT), out=above)
     above -= np.float32(LOGIT_LIMIT)
     return above

@@ -12,11 +12,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_sam3.core.candidate import Candidate, LogitMap, distinct, union
+from napari_sam3.core.candidate import Candidate, LogitMap, distinct
+from napari_sam3.core.correction import Correction
 from napari_sam3.core.errors import PromptError
+from napari_sam3.core.extent import union
 from napari_sam3.core.fitting import answer_fitted
-from napari_sam3.core.ladder import Ladder
+from napari_sam3.core.likeness import likeness
 from napari_sam3.core.picture import Picture
 from napari_sam3.core.prompt import Box, Prompt
 from napari_sam3.core.resample import Grid
@@ -62,16 +65,29 @@ class _Plan(NamedTuple):
 
 
 class _Ranked(NamedTuple):
-    """The masks of a ladder's windows, each with its score; None: there was none."""
+    """The masks of a ladder's windows, each with its score, and the windows' grids."""
 
     masks: list[Candidate]
-    ladder: Ladder | None
+    grids: list[Grid]
+
+    @property
+    def best(self) -> int:
+        """Index of the mask that is looked at again, and then comes first."""
+        return max(range(len(self.masks)), key=lambda index: self.masks[index].rating)
+
+    def refined(self, closer: Seen) -> _Ranked:
+        """Put the closer look's mask in the place of the best, with its score.
+
+        Seen by itself in a window that fits, a colony scores as well as a cell: a
+        closer look makes masks better, not the choice.
+        """
+        masks = self.masks.copy()
+        masks[self.best] = replace(masks[self.best], map=closer.masks[0].map)
+        return self._replace(masks=masks)
 
     def choose(self, count: int) -> list[Candidate]:
         """Return the best masks that differ."""
-        known = None
-        if self.ladder is not None and count > 1:
-            known = self.ladder.likeness()
+        known = likeness(self.masks, self.grids) if count > 1 else None
         return distinct(self.masks, count, known)
 
 
@@ -113,22 +129,20 @@ class WindowSearch:
             _is_better(ladder.masks, own)
             for ladder, own in zip(ladders, fitted, strict=True)
         ]
-        found = [
-            ladder.choose(count) if wanted else distinct(own, count)
-            for wanted, ladder, own in zip(searched, ladders, fitted, strict=True)
-        ]
         # Only a ladder's best answer needs a closer look: others fitted already.
         looks = [
-            _closer_look(prompt, masks[0], picture.shape)
-            for prompt, masks, wanted in zip(prompts, found, searched, strict=True)
+            _closer_look(prompt, ladder.masks[ladder.best], picture.shape)
+            for prompt, ladder, wanted in zip(prompts, ladders, searched, strict=True)
             if wanted
         ]
         closer = iter(self._decode(picture, looks, self.decoder.closer_size))
         return [
-            [mask.widened() for mask in _refined(masks, next(closer))]
+            _settled(ladder.refined(next(closer)).choose(count), plan)
             if wanted
-            else masks
-            for masks, wanted in zip(found, searched, strict=True)
+            else distinct(own, count)
+            for wanted, plan, ladder, own in zip(
+                searched, plans, ladders, fitted, strict=True
+            )
         ]
 
     def _fitted(self, picture: Picture, plans: list[_Plan]) -> list[list[Candidate]]:
@@ -157,7 +171,7 @@ class WindowSearch:
     def _rank(self, looks: list[Look], seen: list[Seen]) -> _Ranked:
         """Score masks of all sizes beside each other, hints included."""
         if not looks:
-            return _Ranked([], None)
+            return _Ranked([], [])
         prompt = looks[0].prompt
         windows = [look.window for look in looks]
         ladder = describe(prompt, windows, seen)
@@ -166,12 +180,13 @@ class WindowSearch:
         masks = [
             replace(
                 mask,
-                score=float(score) - (hint.penalty(float(size)) if hint else 0.0),
+                score=float(score),
+                penalty=hint.penalty(float(size)) if hint else 0.0,
             )
             for row, marks, areas in zip(seen, scores, sizes, strict=True)
             for mask, score, size in zip(row.masks, marks, areas, strict=True)
         ]
-        return _Ranked(masks, ladder)
+        return _Ranked(masks, [row[0].map.grid for row, _ in seen])
 
 
 def earlier_mask(prompt: Prompt, shape: tuple[int, int]) -> LogitMap | None:
@@ -189,26 +204,27 @@ def _plan(prompt: Prompt, shape: tuple[int, int]) -> _Plan:
     """Choose windows: fitted to what the prompt outlines, a ladder, or both."""
     earlier = earlier_mask(prompt, shape)
     bounds = earlier.bounds() if earlier is not None else None
-    if bounds is None:
-        earlier = None  # it holds no object, or one too small for its cells
+    if bounds is None or not _meets(bounds, shape):
+        earlier = bounds = None  # no object, too small for its cells, or elsewhere
+    if bounds is not None:
+        bounds = _within(bounds, shape)
     if prompt.box is not None:
-        row0, col0, row1, col1 = np.clip(prompt.box, 0, [*shape, *shape]).tolist()
-        bounds = union(bounds, (row0, col0, row1, col1))
+        bounds = union(bounds, _within(prompt.box, shape))
     if bounds is None and not len(prompt.points):
         raise PromptError(
-            "The mask of the prompt is empty and nothing else is given; "
+            "The mask of the prompt is empty in the image, and nothing else is given; "
             "add a point or a box."
         )
     fitted: Look | None = None
     ladder: list[Look] = []
     if bounds is not None:
-        fitted = Look(prompt, fit_window(_with_clicks(bounds, prompt)), earlier)
+        fitted = Look(prompt, fit_window(_with_clicks(bounds, prompt, shape)), earlier)
     # A background click may say that the earlier mask has the wrong scale.
     is_mixed = 0 < len(prompt.positive) < len(prompt.points) <= _LEAVING_CLICKS
     is_doubtful = prompt.box is None and is_mixed
     if bounds is None or is_doubtful:
         clicks = prompt.positive if prompt.labels.any() else prompt.points
-        windows = ladder_windows(clicks, shape)
+        windows = ladder_windows(_nearest(clicks, shape), shape)
         ladder = [Look(prompt, window, None) for window in windows]
     largest = min(_LARGE, max(shape) - 1)
     early = max(2, sum(look.window.height <= largest for look in ladder))
@@ -217,7 +233,7 @@ def _plan(prompt: Prompt, shape: tuple[int, int]) -> _Plan:
 
 def _looks_large(masks: list[Candidate], plan: _Plan) -> bool:
     """Tell whether the best mask so far is of one of the two largest windows."""
-    best = max(masks, key=lambda mask: mask.score)
+    best = max(masks, key=lambda mask: mask.rating)
     return best.map.grid.height >= plan.ladder[-2].window.height
 
 
@@ -225,17 +241,15 @@ def _is_better(ladder: list[Candidate], fitted: list[Candidate]) -> bool:
     """Tell whether to leave the window that fits the earlier mask."""
     if not ladder or not fitted:
         return bool(ladder)
-    return max(m.score for m in ladder) > max(m.score for m in fitted)
+    return max(m.rating for m in ladder) > max(m.rating for m in fitted)
 
 
-def _refined(masks: list[Candidate], closer: Seen) -> list[Candidate]:
-    """Put the closer look's mask in the place of the first, with the ladder's score.
-
-    Seen by itself in a window that fits, a colony scores as well as a cell: a closer
-    look makes masks better, not the choice.
-    """
-    first, *others = masks
-    return [replace(closer.masks[0], score=first.score), *others]
+def _settled(masks: list[Candidate], plan: _Plan) -> list[Candidate]:
+    """Widen first answers; a correction follows its clicks, and does not grow."""
+    if plan.fitted is None or plan.fitted.earlier is None:
+        return [mask.widened() for mask in masks]
+    correction = Correction(plan.fitted.prompt, plan.fitted.earlier)
+    return [correction.obey(mask) for mask in masks]
 
 
 def _closer_look(prompt: Prompt, mask: Candidate, shape: tuple[int, int]) -> Look:
@@ -243,9 +257,9 @@ def _closer_look(prompt: Prompt, mask: Candidate, shape: tuple[int, int]) -> Loo
     bounds = mask.map.bounds()
     if bounds is None or not _meets(bounds, shape):
         # Nothing found in the image: look where the clicks are.
-        row, col = prompt.points.mean(axis=0) + 0.5
+        row, col = _nearest(prompt.points, shape).mean(axis=0) + 0.5
         bounds = (row, col, row, col)
-    return Look(prompt, fit_window(_with_clicks(bounds, prompt)), mask.map)
+    return Look(prompt, fit_window(_with_clicks(bounds, prompt, shape)), mask.map)
 
 
 def _meets(bounds: Box, shape: tuple[int, int]) -> bool:
@@ -253,7 +267,19 @@ def _meets(bounds: Box, shape: tuple[int, int]) -> bool:
     return row1 > 0 and col1 > 0 and row0 < shape[0] and col0 < shape[1]
 
 
-def _with_clicks(bounds: Box, prompt: Prompt) -> Box:
-    for row, col in prompt.positive:
+def _within(bounds: Box, shape: tuple[int, int]) -> Box:
+    row0, col0, row1, col1 = np.clip(bounds, 0, [*shape, *shape]).tolist()
+    return row0, col0, row1, col1
+
+
+def _nearest(
+    clicks: NDArray[np.float64], shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Return the pixels of the image that are nearest to clicks (N, 2)."""
+    return np.clip(clicks, 0, np.array(shape) - 1)
+
+
+def _with_clicks(bounds: Box, prompt: Prompt, shape: tuple[int, int]) -> Box:
+    for row, col in _nearest(prompt.positive, shape).tolist():
         bounds = union(bounds, (row, col, row + 1, col + 1))
     return bounds

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam3.core.candidate import union
 from napari_sam3.core.errors import PromptError
+from napari_sam3.core.extent import union
 from napari_sam3.core.hint import SizeHint
 from napari_sam3.core.marks import BoxMark, Mark, MaskMark, OutlineMark, PointMark
 from napari_sam3.core.prediction import Embedding, Prediction, margin_around
