@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_sam3.core.candidate import Candidate, LogitMap
-from napari_sam3.core.correction import Correction
+from napari_sam3.core.correction import Correction, obey
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.resample import Grid
 
@@ -180,7 +180,7 @@ def test_a_click_that_only_a_pixel_of_the_earlier_mask_contradicts_keeps_the_res
     # The network's cells are too coarse to see what is meant: the click decides.
     rows, cols = np.indices((60, 60))
     near = np.hypot(rows - 28, cols - 44) <= 48 / 32
-    obeyed = part.obey(kept).map.logits > 0
+    obeyed = obey(kept, part.prompt).map.logits > 0
     assert np.array_equal(obeyed, (earlier | near)[6:54, 6:54])
 
 
@@ -252,7 +252,7 @@ def test_a_late_change_has_the_sign_of_its_click():
 )
 def test_a_click_that_is_not_followed_decides_around_itself(prompt, place):
     new = answer(draw())
-    obeyed = correction(prompt, draw()).obey(new).map.logits
+    obeyed = obey(new, prompt).map.logits
     rows, cols = np.indices((60, 60))
     near = np.hypot(rows - place[0], cols - place[1]) <= 60 / 32
     wanted = bool(prompt.labels[1])
@@ -262,16 +262,16 @@ def test_a_click_that_is_not_followed_decides_around_itself(prompt, place):
 
 def test_a_click_that_is_followed_decides_nothing():
     new = answer(draw(RIGHT))
-    obeyed = correction(ADDING, draw()).obey(new)
+    obeyed = obey(new, ADDING)
     assert np.array_equal(obeyed.map.logits, new.map.logits)
     beyond = Prompt([(30, 30), (100, 100)], [1, 1])
-    obeyed = correction(beyond, draw()).obey(new)
+    obeyed = obey(new, beyond)
     assert np.array_equal(obeyed.map.logits, new.map.logits)
 
 
 def test_a_place_belongs_to_the_nearest_click():
     prompt = Prompt([(28, 43), (28, 41)], [0, 1])
-    obeyed = correction(prompt, draw()).obey(answer(draw())).map.logits > 0
+    obeyed = obey(answer(draw()), prompt).map.logits > 0
     assert not obeyed[28, 43]
     assert not obeyed[28, 44]
     assert obeyed[28, 41]

@@ -342,12 +342,28 @@ def test_a_correction_of_another_scale_is_not_widened_and_follows_its_clicks():
     prompt = Prompt(clicks, [1, 0], mask_logits=logits)
     image = ArrayPicture(np.zeros((200, 200, 3), np.uint8))
     decoder = UnsureDecoder([0.6])
-    decoder.rank = lambda ladder: np.where(ladder.scores > 0, 0.9, 0.9)
+    decoder.rank = lambda ladder: np.full_like(ladder.scores, 0.9)
     (masks,) = WindowSearch(decoder).find(image, [prompt], 3)
     assert len(decoder.calls) > 2  # the ladder answered
     for mask in masks:
         assert mask.map.holds(prompt.points).tolist() == [True, False]
         assert (mask.map.logits > 0).sum() < 16**2
+
+
+@pytest.mark.parametrize("parts", [{}, {"box": (80, 80, 120, 120)}])
+@pytest.mark.parametrize("decoder", [UnsureDecoder([0.5]), UnsureDecoder([0.9])])
+def test_clicks_are_followed_without_an_earlier_mask_too(decoder, parts):
+    prompt = Prompt([(100, 100), (104, 104), (100, 122)], [1, 0, 1], **parts)
+    image = ArrayPicture(np.zeros((200, 200, 3), np.uint8))
+    (masks,) = WindowSearch(decoder).find(image, [prompt], 3)
+    for mask in masks:
+        assert mask.map.holds(prompt.points).tolist() == [True, False, True]
+
+
+def test_one_click_on_nothing_finds_nothing():
+    image = ArrayPicture(np.zeros((200, 200, 3), np.uint8))
+    (masks,) = WindowSearch(BlindDecoder()).find(image, [click(100, 100)], 3)
+    assert not any((mask.map.logits > 0).any() for mask in masks)
 
 
 def test_other_candidates_are_compared_with_the_mask_as_it_is_seen_closer(monkeypatch):

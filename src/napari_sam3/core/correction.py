@@ -12,7 +12,7 @@ from napari_sam3.core.candidate import Candidate, LogitMap
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.resample import Grid, resample
 
-__all__ = ["Correction"]
+__all__ = ["Correction", "obey"]
 
 #: Masks that share less than this are two different objects: the earlier one was
 #: wrong as a whole.
@@ -80,39 +80,13 @@ class Correction:
             corrected = self._near_clicks(corrected, kept, grid)
         return replace(mask, map=LogitMap(corrected, grid))
 
-    def obey(self, mask: Candidate) -> Candidate:
-        """Give way to clicks that a new mask still contradicts.
-
-        Parameters
-        ----------
-        mask : Candidate
-            The new answer.
-
-        Returns
-        -------
-        Candidate
-            With a small disc around each such click as the click says: a network
-            that does not see what is meant would else be asked the same for ever.
-        """
-        logits, grid = mask.map
-        obeyed = logits.copy()
-        reach = max(_DISC_SHARE * grid.rows, 0.5)
-        clicks = grid.cells_at(self.prompt.points)
-        for index, away in self._disobeyed(logits > 0, grid):
-            near = np.argwhere(away <= reach)
-            # A place belongs to the nearest click.
-            apart = np.linalg.norm(near[:, None] + 0.5 - clicks, axis=2)
-            own = near[apart.argmin(1) == index]
-            obeyed[tuple(own.T)] = _certain(self.prompt.labels[index])
-        return replace(mask, map=LogitMap(obeyed, grid))
-
     def _near_clicks(
         self, new: NDArray[np.float32], kept: NDArray[np.float32], grid: Grid
     ) -> NDArray[np.float32]:
         """Undo changes that are far from a click, and make those that are close."""
         old = kept > 0
         allowed = np.zeros_like(old)
-        for index, away in self._disobeyed(old, grid):
+        for index, away in _disobeyed(self.prompt, old, grid):
             positive = self.prompt.labels[index]
             depth = away[old == positive].min(initial=max(grid.rows, grid.cols))
             decided = away <= _DECIDED * depth
@@ -120,19 +94,6 @@ class Correction:
             new = np.where(decided, further(new, _certain(positive)), new)
             allowed |= (away <= _REACH * depth + _REACH_CELLS) & ((new > 0) == positive)
         return np.where(((new > 0) != old) & ~allowed, kept, new)
-
-    def _disobeyed(
-        self, inside: NDArray[np.bool_], grid: Grid
-    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Yield clicks that a mask contradicts, and each cell's distance from them."""
-        rows, cols = (np.arange(side, dtype=np.float32) + 0.5 for side in inside.shape)
-        for index, (row, col) in enumerate(grid.cells_at(self.prompt.points)):
-            place = int(np.floor(row)), int(np.floor(col))
-            if not (0 <= place[0] < grid.rows and 0 <= place[1] < grid.cols):
-                continue
-            if inside[place] != self.prompt.labels[index]:
-                away = np.hypot(rows[:, None] - row, cols - col)
-                yield index, away.astype(np.float32)
 
     def _wanted(
         self, new: LogitMap, old: NDArray[np.bool_]
@@ -160,6 +121,49 @@ class Correction:
             if 0 <= row < grid.rows and 0 <= col < grid.cols:
                 asked[max(row - 1, 0) : row + 2, max(col - 1, 0) : col + 2] = True
         return asked
+
+
+def obey(mask: Candidate, prompt: Prompt) -> Candidate:
+    """Give way to clicks that a mask contradicts.
+
+    Parameters
+    ----------
+    mask : Candidate
+        The answer.
+    prompt : Prompt
+        All clicks so far.
+
+    Returns
+    -------
+    Candidate
+        With a small disc around each such click as the click says: a network
+        that does not see what is meant would else be asked the same for ever.
+    """
+    logits, grid = mask.map
+    obeyed = logits.copy()
+    reach = max(_DISC_SHARE * grid.rows, 0.5)
+    clicks = grid.cells_at(prompt.points)
+    for index, away in _disobeyed(prompt, logits > 0, grid):
+        near = np.argwhere(away <= reach)
+        # A place belongs to the nearest click.
+        apart = np.linalg.norm(near[:, None] + 0.5 - clicks, axis=2)
+        own = near[apart.argmin(1) == index]
+        obeyed[tuple(own.T)] = _certain(prompt.labels[index])
+    return replace(mask, map=LogitMap(obeyed, grid))
+
+
+def _disobeyed(
+    prompt: Prompt, inside: NDArray[np.bool_], grid: Grid
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield clicks that a mask contradicts, and each cell's distance from them."""
+    rows, cols = (np.arange(side, dtype=np.float32) + 0.5 for side in inside.shape)
+    for index, (row, col) in enumerate(grid.cells_at(prompt.points)):
+        place = int(np.floor(row)), int(np.floor(col))
+        if not (0 <= place[0] < grid.rows and 0 <= place[1] < grid.cols):
+            continue
+        if inside[place] != prompt.labels[index]:
+            away = np.hypot(rows[:, None] - row, cols - col)
+            yield index, away.astype(np.float32)
 
 
 def _certain(positive: np.bool_) -> np.float32:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from napari_sam3.core.candidate import Candidate
-from napari_sam3.core.correction import Correction
+from napari_sam3.core.correction import Correction, obey
 from napari_sam3.core.picture import Picture
 from napari_sam3.core.window_decoder import Look, WindowDecoder, decode_looks, doubt
 
@@ -42,10 +42,8 @@ def _fit(look: Look, mask: Candidate) -> Candidate:
     """Let a correction change what it was asked to, and follow all clicks."""
     prompt, _, earlier = look
     if earlier is None:
-        return doubt(mask.widened(), prompt)
-    if not len(prompt.points):
-        return doubt(mask, prompt)
-    correction = Correction(prompt, earlier)
+        mask = mask.widened()
+    elif len(prompt.points):
+        mask = Correction(prompt, earlier).keep_elsewhere(mask)
     # A mask that has to be forced is worth less, so it is judged before.
-    judged = doubt(correction.keep_elsewhere(mask), prompt)
-    return correction.obey(judged)
+    return obey(doubt(mask, prompt), prompt)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam3.core.candidate import Candidate, LogitMap, distinct
-from napari_sam3.core.correction import Correction
+from napari_sam3.core.correction import obey
 from napari_sam3.core.errors import PromptError
 from napari_sam3.core.extent import union
 from napari_sam3.core.fitting import answer_fitted
@@ -245,11 +245,14 @@ def _is_better(ladder: list[Candidate], fitted: list[Candidate]) -> bool:
 
 
 def _settled(masks: list[Candidate], plan: _Plan) -> list[Candidate]:
-    """Widen first answers; a correction follows its clicks, and does not grow."""
+    """Widen first answers, but no corrections, and let several clicks be followed.
+
+    One click on nothing is no reason to find something.
+    """
+    prompt = plan.ladder[0].prompt
     if plan.fitted is None or plan.fitted.earlier is None:
-        return [mask.widened() for mask in masks]
-    correction = Correction(plan.fitted.prompt, plan.fitted.earlier)
-    return [correction.obey(mask) for mask in masks]
+        masks = [mask.widened() for mask in masks]
+    return masks if len(prompt.points) == 1 else [obey(m, prompt) for m in masks]
 
 
 def _closer_look(prompt: Prompt, mask: Candidate, shape: tuple[int, int]) -> Look:
