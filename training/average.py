@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from napari_sam3.core.errors import CheckpointError
+from training import weights
+from training.command import errors_told
 
 __all__ = ["average", "follow", "main"]
 
@@ -118,15 +118,7 @@ def _mean(tensors: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
     return torch.as_tensor(total / sum(shares)).to(first.dtype).contiguous()
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error}; give weights.safetensors of a run."
-        ) from error
-
-
+@errors_told()
 def main(argv: list[str] | None = None) -> None:
     """Average from the command line; the output is written at once or not at all."""
     parser = argparse.ArgumentParser(prog="training.average", description=__doc__)
@@ -138,13 +130,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args(argv)
-    try:
-        state = average([_read(path) for path in arguments.weights], arguments.shares)
-    except CheckpointError as error:
-        raise SystemExit(f"Error: {error}") from error
-    partial = arguments.output.with_suffix(".partial")
-    save_file(state, partial)
-    partial.replace(arguments.output)
+    states = [weights.read(path) for path in arguments.weights]
+    state = average(states, arguments.shares)
+    weights.write(state, arguments.output)
     print(f"{arguments.output}: mean of {len(arguments.weights)} files")
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.io import imread
 
+from training.command import TrainingError
+
 __all__ = ["VALIDATION_EVERY", "LabelledImage", "load_split"]
 
 #: Every so-manieth training image of a modality is kept for validation.
@@ -107,7 +109,17 @@ def load_split(folder: Path, split: str) -> list[LabelledImage]:
     -------
     list of LabelledImage
         In the manifest's order.
+
+    Raises
+    ------
+    TrainingError
+        If there is no manifest in the folder.
     """
+    if not (folder / "manifest.csv").is_file():
+        raise TrainingError(
+            f"There is no manifest.csv in {folder}; give the folder of the images that "
+            "training/README.md describes."
+        )
     part = "test" if split == "test" else "train"
     with (folder / "manifest.csv").open() as file:
         rows = [

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from napari_sam3 import build_tracker
 from napari_sam3.core.tracker import Tracker
+from training.command import errors_told
 from training.data import LabelledImage, load_split
 from training.figures import MOST_CLICKS
 from training.protocol import SHOWN_CLICKS, choose_images, measure
@@ -171,6 +172,7 @@ def _draw(folder: Path, found: Evaluation, images: list[LabelledImage]) -> None:
         sheet.save(folder / f"worst-{click}-click{'s' if click > 1 else ''}.png")
 
 
+@errors_told()
 def main(argv: list[str] | None = None) -> None:
     """Evaluate from the command line."""
     arguments = parse_arguments(argv)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from training.command import errors_told
 from training.data import load_split
 from training.figures import group
 from training.trials import Outcome, Trial, add_arguments, run_all
@@ -63,6 +64,7 @@ def _line(name: str, count: int, pairs: Sequence[Sequence[float]]) -> str:
     return f"| {name} | {count} | " + " | ".join(cells) + " |"
 
 
+@errors_told()
 def main(argv: list[str] | None = None) -> None:
     """Compare from the command line."""
     parser = argparse.ArgumentParser(prog="training.leave_one_out", description=__doc__)

@@ -10,10 +10,11 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from napari_sam3.models.nano.network import NanoNet
+from training import weights
+from training.command import TrainingError, errors_told
 from training.recipe import RECIPE
 
 __all__ = ["pack"]
@@ -44,26 +45,26 @@ def pack(source: Path, target: Path, metadata: dict[str, str]) -> int:
     Raises
     ------
     RuntimeError
-        If the tensors are not exactly the network's, its ranking included.
-    ValueError
-        If the file is larger than the wheel may carry.
+        If the tensors are not exactly the network's.
+    TrainingError
+        If the ranking of a ladder is not among them, or the file would be larger than
+        the wheel may carry.
     """
-    state = load_file(source)
+    state = weights.read(source)
     if not any(name.startswith("ranking.") for name in state):
-        raise RuntimeError(
+        raise TrainingError(
             f"{source} cannot rank the masks of a ladder; teach it with "
             "training.ranking, and pack what that writes."
         )
     NanoNet().load_state_dict(state)  # nothing missing, nothing extra
     half = {name: _shrink(name, tensor) for name, tensor in state.items()}
-    partial = target.with_suffix(".partial")
-    save_file(half, partial, metadata)
-    size = partial.stat().st_size
+    size = sum(tensor.nbytes for tensor in half.values())
     if size > MAX_BYTES:
-        partial.unlink()
-        raise ValueError(f"{size} bytes are more than {MAX_BYTES}.")
-    partial.replace(target)
-    return size
+        raise TrainingError(
+            f"{size} bytes are more than the {MAX_BYTES} that the wheel may carry; "
+            "train a smaller network."
+        )
+    return weights.write(half, target, metadata)
 
 
 def _shrink(name: str, tensor: Tensor) -> Tensor:
@@ -88,11 +89,12 @@ def read_recipe(path: Path) -> dict[str, str]:
     """
     used = json.loads(path.read_text())
     start = used["start"]
-    if start != "None":
+    if start is not None:
         start = "/".join(Path(start).parts[-2:])
-    return {key: used[key] for key in _RECIPE} | {"start": start}
+    return {key: str(used[key]) for key in _RECIPE} | {"start": str(start)}
 
 
+@errors_told()
 def main(argv: list[str] | None = None) -> None:
     """Pack from the command line."""
     parser = argparse.ArgumentParser(prog="training.pack", description=__doc__)
@@ -103,6 +105,8 @@ def main(argv: list[str] | None = None) -> None:
     settings = arguments.weights.parent / RECIPE
     if settings.exists():
         metadata |= read_recipe(settings)
+    else:
+        print(f"There is no {RECIPE} beside the weights: the header tells no recipe.")
     size = pack(arguments.weights, arguments.output, metadata)
     print(f"{arguments.output}: {size / 1e6:.1f} MB")
 

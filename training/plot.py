@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.train import LOG
+
 __all__ = ["read_log", "smooth"]
 
 
@@ -46,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    log = read_log(arguments.run / "log.csv")
+    log = read_log(arguments.run / LOG)
     figure, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")
     labels = {
         "plain": "mask, plain answer",

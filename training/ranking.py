@@ -15,12 +15,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from napari_sam3.models.nano.network import NanoNet
 from napari_sam3.models.nano.ranking import LadderHead
 from napari_sam3.models.nano.tracker import NanoTracker
+from training import weights
+from training.command import errors_told
 from training.data import load_split
 from training.ladders import Ladders, collect
 from training.synthesis import draw_synthetic
@@ -89,7 +90,7 @@ def calibrate(head: LadderHead, ladders: Ladders) -> None:
 
 
 def learn(
-    head: LadderHead, ladders: Ladders, *, steps: int = 3000, seed: int = 0
+    head: LadderHead, ladders: Ladders, *, steps: int = 1500, seed: int = 0
 ) -> None:
     """Train a head on ladders, in place.
 
@@ -126,10 +127,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("data", type=Path, help="folder with manifest.csv")
     parser.add_argument("weights", type=Path, help="weights.safetensors of a run")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--ladders", type=int, default=6000, help="to learn from")
+    parser.add_argument("--ladders", type=int, default=9000, help="to learn from")
     parser.add_argument("--check", type=int, default=1000, help="to validate with")
     parser.add_argument("--synthetic", type=int, default=1400, help="images to draw")
-    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(argv)
@@ -139,7 +140,7 @@ def _collect_part(arguments: argparse.Namespace, part: int) -> tuple[Ladders, La
     """Decode a worker's share of the ladders, to learn from and to validate with."""
     torch.set_num_threads(1)
     network = NanoNet()
-    load_earlier(network, load_file(arguments.weights))
+    load_earlier(network, weights.read(arguments.weights))
     tracker = NanoTracker(network)
     images = load_split(arguments.data, "train")
     if arguments.synthetic:
@@ -172,11 +173,11 @@ def _tell(head: LadderHead, ladders: Ladders) -> str:
     return f"chosen {iou.mean():.3f} ({predicted:.3f} predicted), best {best:.3f}"
 
 
+@errors_told()
 def main(argv: list[str] | None = None) -> None:
     """Teach from the command line."""
     arguments = parse_arguments(argv)
-    if not arguments.weights.is_file():  # to be told before minutes of drawing
-        raise SystemExit(f"Error: There are no weights at {arguments.weights}.")
+    state = weights.read(arguments.weights)  # an error before minutes of drawing
     torch.manual_seed(arguments.seed)
     if arguments.synthetic:
         draw_synthetic(arguments.synthetic, _pictures(arguments))
@@ -193,9 +194,8 @@ def main(argv: list[str] | None = None) -> None:
     calibrate(head, _part(ladders, None, kept))
     for name, known in (("training", ladders), ("validation", check)):
         print(f"{name}: {_tell(head, known)}", flush=True)
-    state = load_file(arguments.weights)
     state |= {f"ranking.{k}": v.clone() for k, v in head.state_dict().items()}
-    save_file({k: v.contiguous() for k, v in state.items()}, arguments.output)
+    weights.write(state, arguments.output)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import argparse
 import json
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
-from napari_sam3.core.errors import CheckpointError
+from training.command import TrainingError
 from training.data import LabelledImage
 
 __all__ = ["RECIPE", "check_excluded", "check_same", "write"]
@@ -16,13 +17,12 @@ __all__ = ["RECIPE", "check_excluded", "check_same", "write"]
 RECIPE = "arguments.json"
 #: What its optimizer and its pictures remember; a change would be told, but not done.
 #: Copies of a run may go on with other seeds, and any may take longer.
-_KEPT = ("batch", "rate", "synthetic", "planes", "scratch", "exclude")
+_KEPT = ("start", "batch", "rate", "synthetic", "planes", "scratch", "exclude")
 
 
 def write(arguments: argparse.Namespace) -> None:
     """Write down the options of a run."""
-    told = json.dumps({k: str(v) for k, v in vars(arguments).items()}, indent=1)
-    (arguments.run / RECIPE).write_text(told)
+    (arguments.run / RECIPE).write_text(json.dumps(_told(arguments), indent=1))
 
 
 def check_same(arguments: argparse.Namespace) -> None:
@@ -35,23 +35,42 @@ def check_same(arguments: argparse.Namespace) -> None:
 
     Raises
     ------
-    CheckpointError
+    TrainingError
         If an option that a run keeps is another one; the message names it.
     """
     path: Path = arguments.run / RECIPE
     if not path.exists():
         return
     begun = json.loads(path.read_text())
+    now = _told(arguments)
     other = [
-        f"--{name} {begun[name]}"
+        _option(name, begun[name])
         for name in _KEPT
-        if name in begun and begun[name] != str(getattr(arguments, name))
+        if name in begun and begun[name] != now[name]
     ]
     if other:
-        raise CheckpointError(
+        raise TrainingError(
             f"The run in {arguments.run} was begun with {', '.join(other)}; go on with "
             "the same, or begin another one: --start takes these weights."
         )
+
+
+def _told(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return options as JSON has them."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(arguments).items()
+    }
+
+
+def _option(name: str, value: Any) -> str:
+    """Return an option as it was given on the command line."""
+    if value in (None, False, []):
+        return f"no --{name}"
+    if value is True:
+        return f"--{name}"
+    values = value if isinstance(value, list) else [value]
+    return " ".join(f"--{name} {one}" for one in values)
 
 
 def check_excluded(names: Collection[str], images: Collection[LabelledImage]) -> None:
@@ -59,13 +78,13 @@ def check_excluded(names: Collection[str], images: Collection[LabelledImage]) ->
 
     Raises
     ------
-    CheckpointError
+    TrainingError
         If a name is of no image; the message has those that there are.
     """
     known = sorted({image.dataset for image in images})
     for name in names:
         if name not in known:
-            raise CheckpointError(
+            raise TrainingError(
                 f"There is no data set {name!r} to leave out; there are "
                 f"{', '.join(known)}."
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,17 +15,17 @@ from napari_sam3.core.picture import ArrayPicture
 from napari_sam3.core.windows import Window
 from training.augment import change_appearance, turn, turn_box, turn_point
 from training.data import LabelledImage
-from training.drafts import Draft, draw_draft, no_draft, scribble
 from training.places import (
     click_inside,
-    covered,
     fitted_window,
     ladder_window,
     read_labels,
     view_window,
 )
+from training.prompted import Prompted, View, choose_targets
+from training.settings import SampleSettings
 
-__all__ = ["Batch", "SampleSettings", "WindowStream"]
+__all__ = ["Batch", "WindowStream"]
 
 #: Chance of each modality; equal chances by count would be all nuclei.
 MODALITY_WEIGHTS = {
@@ -41,50 +41,6 @@ MODALITY_WEIGHTS = {
     "synthetic": 0.40,
 }
 
-
-@dataclass(frozen=True)
-class SampleSettings:
-    """How windows are drawn.
-
-    Parameters
-    ----------
-    window : int
-        Side of a window in network pixels.
-    prompts : int
-        Objects that are prompted per window.
-    ladder_share : float
-        Share of windows centred on a click at any scale, as the first click
-        meets them.
-    view_share : float
-        Share of windows that show an object anywhere, as a whole plane does; the
-        others are fitted to an object.
-    box_share : float
-        Share of objects that are prompted by a box, centred clicks excepted.
-    draft_share : float
-        Share of objects that are half done, centred clicks excepted, see
-        `training.drafts`; a third of that in views.
-    scribble_share : float
-        Share of the other objects that are prompted by a line.
-    large_share : float
-        Share of batches of larger windows, as a closer look has: half as many,
-        and none of them centred on a first click.
-    plane_share : float
-        Share of batches that are one view of the size of a whole plane's embedding.
-    """
-
-    window: int = 128
-    prompts: int = 3
-    ladder_share: float = 0.42
-    view_share: float = 0.14
-    box_share: float = 0.3
-    draft_share: float = 0.55
-    scribble_share: float = 0.04
-    large_share: float = 0.25
-    plane_share: float = 0.12
-
-
-#: How much of an object that was not aimed at a window must show.
-_SHOWN_SHARE = 0.6
 
 #: How much larger the windows of large batches are, and views of planes.
 _LARGE_RATIO, _PLANE_RATIO = 1.5, 4
@@ -186,113 +142,66 @@ class WindowStream(torch.utils.data.IterableDataset[Batch]):
     def _draw(
         self, rng: np.random.Generator, settings: SampleSettings
     ) -> tuple[NDArray[Any], ...]:
+        """Draw one window with its objects: the parts of a `Batch`."""
         group = list(self.groups)[rng.choice(len(self.groups), p=self.chances)]
         image = self.groups[group][rng.integers(len(self.groups[group]))]
         index = int(rng.integers(len(image.ids)))
         size = settings.window
         click_px = click_inside(image, index, rng)
-        chance = rng.random() - settings.ladder_share
-        ladder, viewed = chance < 0, 0 <= chance < settings.view_share
-        if ladder:
-            window = ladder_window(image, index, click_px, size, rng)
-        elif viewed:
-            window = view_window(image, index, size, rng)
-        else:
-            window = fitted_window(image, index, rng)
+        kind, window = _choose_window(image, index, click_px, settings, rng)
         labels = read_labels(image.labels, window, 2 * size)
-        scale = np.array([size / window.height, size / window.width])
-        per_pixel = 4 * float(scale.prod())
-        targets = _choose_targets(
-            image, index, labels, per_pixel, settings.prompts, rng
-        )
+        per_pixel = 4 * size**2 / (window.height * window.width)
+        targets = choose_targets(image, index, labels, per_pixel, settings.prompts, rng)
         shown = ArrayPicture(image.image).read(window, size, size)
         pixels = change_appearance(shown, rng)
-        # For drafts, all at the masks' resolution.
-        cells = labels[1::4, 1::4]
         grey = pixels[::2, ::2].mean(axis=2, dtype=np.float32)
-        truth, areas, clicks, boxes, drafts = [], [], [], [], []
+        view = View(image, window, labels, grey)
+        objects = []
         for order, target in enumerate(targets):
-            truth.append(covered(labels == image.ids[target]))
-            areas.append(image.areas[target] * scale.prod() / 4)
-            first = order == 0 and ladder
-            clicks.append(
-                window.to_window(click_px[None], size)[0] if first else [np.nan] * 2
+            centred = kind == "ladder" and order == 0
+            share = settings.draft_share / (3 if kind == "view" else 1)
+            objects.append(
+                view.prompt(target, click_px, 0.0, 0.1, settings, rng)
+                if centred
+                else view.prompt(target, None, share, settings.box_share, settings, rng)
             )
-            boxed = rng.random() < (0.1 if first else settings.box_share)
-            boxes.append(
-                _jittered_box(image.boxes[target], window, scale, rng)
-                if boxed
-                else [np.nan] * 4
-            )
-            share = 0.0 if first else settings.draft_share / (3 if viewed else 1)
-            drafts.append(_draft(truth[-1] > 0.5, cells, grey, share, settings, rng))
-        code = int(rng.integers(8))
-        masks, has_mask, points, marks = zip(*drafts, strict=True)
-        return (
-            np.ascontiguousarray(turn(pixels, code)),
-            np.stack([turn(part, code) for part in truth]),
-            np.array(areas, np.float32),
-            np.array([turn_point(c, code, size) for c in clicks], np.float32),
-            np.array([turn_box(b, code, size) for b in boxes], np.float32),
-            np.stack([turn(mask, code) for mask in masks]),
-            np.array(has_mask, np.float32),
-            np.array(
-                [[turn_point(2 * p, code, size) for p in own] for own in points],
-                np.float32,
-            ),
-            np.stack(marks),
-        )
+        return _turned(pixels, objects, int(rng.integers(8)))
 
 
-def _draft(
-    truth: NDArray[np.bool_],
-    labels: NDArray[np.int32],
-    grey: NDArray[np.float32],
-    share: float,
-    settings: SampleSettings,
-    rng: np.random.Generator,
-) -> Draft:
-    """Draw what was done to an object before: half a mask, a line, or nothing."""
-    if truth.sum() < 4:
-        return no_draft(len(truth))
-    if rng.random() < share:
-        return draw_draft(truth, labels, grey, rng)
-    if rng.random() < settings.scribble_share:
-        return scribble(truth, rng)
-    return no_draft(len(truth))
-
-
-def _choose_targets(
+def _choose_window(
     image: LabelledImage,
     index: int,
-    labels: NDArray[np.int32],
-    cells_per_pixel: float,
-    count: int,
+    click_px: NDArray[np.float64],
+    settings: SampleSettings,
     rng: np.random.Generator,
-) -> list[int]:
-    """Choose ``count`` objects of a window, the first of them given.
-
-    Where others are too small or mostly beyond the window, the first comes again,
-    prompted in another way.
-    """
-    cells = np.bincount(labels.ravel(), minlength=int(image.ids[-1]) + 1)[image.ids]
-    whole = cells > _SHOWN_SHARE * cells_per_pixel * image.areas
-    others = [n for n in np.flatnonzero(whole & (cells >= 200)).tolist() if n != index]
-    rng.shuffle(others)
-    targets = [index, *others[: count - 1]]
-    return targets + [index] * (count - len(targets))
+) -> tuple[str, Window]:
+    """Choose where a window lies, and say what kind it is."""
+    chance = rng.random() - settings.ladder_share
+    if chance < 0:
+        return "ladder", ladder_window(image, index, click_px, settings.window, rng)
+    if chance < settings.view_share:
+        return "view", view_window(image, index, settings.window, rng)
+    return "fitted", fitted_window(image, index, rng)
 
 
-def _jittered_box(
-    box: NDArray[np.int64],
-    window: Window,
-    scale: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> NDArray[np.float64]:
-    """Draw a box as a hand would, in window pixels."""
-    sides = np.array([box[2] - box[0], box[3] - box[1]] * 2, np.float64)
-    loose = rng.choice((0.0, 0.04, 0.1))
-    edges = box + rng.normal(0, 1, 4) * loose * sides
-    edges = (edges - [window.row0, window.col0] * 2) * [*scale, *scale]
-    edges[2:] = np.maximum(edges[2:], edges[:2] + 1)
-    return edges
+def _turned(
+    pixels: NDArray[np.uint8], objects: Sequence[Prompted], code: int
+) -> tuple[NDArray[Any], ...]:
+    """Turn a window and all that is known of its objects."""
+    size = len(pixels)
+    truth, areas, clicks, boxes, drafts = zip(*objects, strict=True)
+    masks, has_mask, points, marks = zip(*drafts, strict=True)
+    return (
+        np.ascontiguousarray(turn(pixels, code)),
+        np.stack([turn(part, code) for part in truth]),
+        np.array(areas, np.float32),
+        np.array([turn_point(c, code, size) for c in clicks], np.float32),
+        np.array([turn_box(b, code, size) for b in boxes], np.float32),
+        np.stack([turn(mask, code) for mask in masks]),
+        np.array(has_mask, np.float32),
+        np.array(
+            [[turn_point(2 * p, code, size) for p in own] for own in points],
+            np.float32,
+        ),
+        np.stack(marks),
+    )

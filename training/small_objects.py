@@ -25,6 +25,7 @@ from napari_sam3.core.prediction import Embedding, Prediction
 from napari_sam3.core.prompt import Prompt
 from napari_sam3.core.tracker import Report, Tracker, WindowTracker, no_report
 from napari_sam3.core.zoom import Zoom
+from training.command import errors_told
 from training.data import LabelledImage, load_split
 from training.protocol import measure_object
 from training.responders import TrackerResponder
@@ -186,6 +187,7 @@ def gain(results: Sequence[dict[str, ObjectResult]]) -> float:
     )
 
 
+@errors_told()
 def main(argv: list[str] | None = None) -> int:
     """Measure from the command line.
 

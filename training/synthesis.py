@@ -152,7 +152,7 @@ def main() -> None:
     """Write a contact sheet."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sheet", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=32)
+    parser.add_argument("--count", type=int, default=32, help="in rows of eight")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     sheet = contact_sheet(arguments.count, arguments.seed)

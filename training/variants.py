@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from training.command import errors_told
 from training.figures import group
 from training.trials import Outcome, Trial, add_arguments, run_all
 
@@ -44,6 +45,7 @@ def tabulate(outcomes: Sequence[Outcome]) -> str:
     return "\n".join(lines)
 
 
+@errors_told()
 def main(argv: list[str] | None = None) -> None:
     """Compare from the command line."""
     parser = argparse.ArgumentParser(prog="training.variants", description=__doc__)

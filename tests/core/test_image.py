@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -474,3 +475,11 @@ def test_brighter_pixels_never_become_darker(image):
 @given(npst.arrays(np.int32, (3, 4), elements=st.integers(-(2**20), 2**20)))
 def test_byte_order_does_not_matter(image):
     np.testing.assert_array_equal(to_rgb(image), to_rgb(image.astype(">i4")))
+
+
+@pytest.mark.parametrize("path", ["cells.png", Path("folder/cells.png")])
+def test_a_path_is_no_image_yet(path):
+    with pytest.raises(ImageError, match=r"is a path, '.*cells.png'; read the file"):
+        to_rgb(path)
+    with pytest.raises(ImageError, match="read the file"):
+        check_rgb(path)

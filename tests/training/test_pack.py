@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from training import pack as module
+from training.command import TrainingError
 from training.pack import MAX_BYTES, main, pack
 
 
@@ -60,21 +61,21 @@ def test_weights_that_cannot_rank_are_refused(random_weights, tmp_path, left):
     source, target = tmp_path / "weights.safetensors", tmp_path / "nano.safetensors"
     save_file(state, source)
     said = "in loading state_dict" if left else "teach it with training.ranking"
-    with pytest.raises(RuntimeError, match=said):
+    with pytest.raises((RuntimeError, TrainingError), match=said):
         pack(source, target, {})
     assert not target.exists()
 
 
 def test_too_large_a_file_is_not_written(random_weights, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MAX_BYTES", 1_000_000)
-    with pytest.raises(ValueError, match="bytes are more than 1000000"):
+    with pytest.raises(TrainingError, match="bytes are more than the 1000000"):
         pack(random_weights, tmp_path / "nano.safetensors", {})
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("start", "told"),
-    [("None", "None"), ("/home/me/runs/first/weights.safetensors", "first/weights.*")],
+    [(None, "None"), ("/home/me/runs/first/weights.safetensors", "first/weights.*")],
 )
 def test_the_command_keeps_the_recipe_in_the_header(
     random_weights, tmp_path, capsys, start, told
@@ -82,11 +83,27 @@ def test_the_command_keeps_the_recipe_in_the_header(
     told = told.replace("*", "safetensors")
     source, target = tmp_path / "weights.safetensors", tmp_path / "nano.safetensors"
     source.write_bytes(random_weights.read_bytes())
-    recipe = {"steps": "5", "batch": "2", "rate": "0.1", "synthetic": "4", "seed": "0"}
-    recipe["exclude"] = "['cells']"
+    recipe = {"steps": 5, "batch": 2, "rate": 0.1, "synthetic": 4, "seed": 0}
+    recipe["exclude"] = ["cells"]
     settings = recipe | {"data": "/somewhere/private", "run": "/else", "start": start}
     (tmp_path / "arguments.json").write_text(json.dumps(settings))
     main([str(source), "-o", str(target)])
     with safe_open(target, "pt") as file:
-        assert file.metadata() == {"network": "nano", "start": told} | recipe
+        header = {name: str(value) for name, value in recipe.items()}
+        assert file.metadata() == {"network": "nano", "start": told} | header
     assert "nano.safetensors: " in capsys.readouterr().out
+
+
+def test_without_a_recipe_that_is_said(random_weights, tmp_path, capsys):
+    source = tmp_path / "weights.safetensors"
+    source.write_bytes(random_weights.read_bytes())
+    main([str(source), "-o", str(tmp_path / "nano.safetensors")])
+    assert "no arguments.json beside the weights" in capsys.readouterr().out
+
+
+def test_others_may_read_what_is_packed(random_weights, tmp_path):
+    plain = tmp_path / "plain"
+    plain.touch()
+    target = tmp_path / "nano.safetensors"
+    pack(random_weights, target, {})
+    assert target.stat().st_mode == plain.stat().st_mode

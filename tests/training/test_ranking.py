@@ -282,5 +282,5 @@ def test_weights_that_lack_more_than_the_ranking_are_refused(
 
 def test_missing_weights_are_told_before_anything_is_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(ranking, "draw_synthetic", lambda *_: pytest.fail("drawn"))
-    with pytest.raises(SystemExit, match=r"no weights at .*none"):
+    with pytest.raises(SystemExit, match=r"none cannot be read: .*; give"):
         ranking.main(["DATA", str(tmp_path / "none"), "-o", str(tmp_path / "out")])

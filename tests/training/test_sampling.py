@@ -13,7 +13,9 @@ from training.augment import turn, turn_box, turn_point
 from training.data import LabelledImage
 from training.drafts import MAX_CLICKS
 from training.places import covered
-from training.sampling import Batch, SampleSettings, WindowStream
+from training.prompted import choose_targets
+from training.sampling import Batch, WindowStream
+from training.settings import SampleSettings
 
 COUNT = 12
 
@@ -328,7 +330,7 @@ def test_objects_that_are_mostly_beyond_a_window_are_not_prompted_in_it(cut, tar
     image = LabelledImage.build(np.zeros((100, 100), np.uint8), labels)
     seen = labels[:, : 100 - cut]
     rng = np.random.default_rng(0)
-    assert set(sampling._choose_targets(image, 0, seen, 1.0, 3, rng)) == targets
+    assert set(choose_targets(image, 0, seen, 1.0, 3, rng)) == targets
 
 
 def test_shares_of_cells_are_exact():

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_sam3.models.nano.network import NanoNet
-from training import train
+from training import recipe, train
+from training.command import TrainingError
 from training.train import (
     Trainer,
     build_network,
@@ -68,7 +69,7 @@ def test_a_run_is_continued_where_it_stopped(data_folder, tmp_path):
     seconds = [float(row["seconds"]) for row in read_log(folder)]
     assert seconds == sorted(seconds)
     assert all(float(row["plain"]) > 0 for row in read_log(folder))
-    assert json.loads((folder / "arguments.json").read_text())["steps"] == "5"
+    assert json.loads((folder / "arguments.json").read_text())["steps"] == 5
     assert not list(folder.glob("*.partial"))
 
 
@@ -115,6 +116,43 @@ def test_a_run_goes_on_only_as_it_was_begun(
     assert run(data_folder, tmp_path / "run", 2, *start, "--seed", "5") == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("begun", "now", "told"),
+    [
+        ((), ("--scratch",), "begun with no --scratch;"),
+        ((), ("--exclude", "squares"), "begun with no --exclude;"),
+        (("--exclude", "squares"), (), "begun with --exclude squares;"),
+        ((), ("--start", "other"), "begun with --start .*weights.safetensors;"),
+    ],
+)
+def test_options_are_told_as_they_are_given(
+    data_folder, tmp_path, random_weights, begun, now, told
+):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    command = [str(data_folder), str(folder), "--start", str(random_weights)]
+    recipe.write(train.parse_arguments([*command, *begun]))
+    with pytest.raises(TrainingError, match=told):
+        recipe.check_same(train.parse_arguments([*command, *now]))
+    recipe.check_same(train.parse_arguments([*command, *begun, "--steps", "9"]))
+
+
+def test_steps_that_are_lost_are_logged_once(data_folder, tmp_path, random_weights):
+    start = ("--start", str(random_weights), "--save-every", "2")
+    assert run(data_folder, tmp_path / "run", 2, *start) == [1, 2]
+    # Killed two steps later, in the middle of a row.
+    with (tmp_path / "run/log.csv").open("a") as file:
+        file.write("3,1.5,1,0.5,0.5,0.5\n4,1.")
+    assert run(data_folder, tmp_path / "run", 4, *start) == [1, 2, 3, 4]
+
+
+def test_a_run_says_at_once_that_it_has_begun(
+    data_folder, tmp_path, random_weights, capsys
+):
+    run(data_folder, tmp_path / "run", 1, "--start", str(random_weights))
+    assert capsys.readouterr().out.startswith("step 1 seconds ")
+
+
 def test_what_was_told_of_a_run_stays_when_nothing_is_done(
     data_folder, tmp_path, random_weights
 ):
@@ -122,7 +160,7 @@ def test_what_was_told_of_a_run_stays_when_nothing_is_done(
     run(data_folder, tmp_path / "run", 2, *start)
     told = (tmp_path / "run/arguments.json").read_text()
     run(data_folder, tmp_path / "run", 1, *start)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(SystemExit, match=r"no manifest.csv in .*nowhere; give the"):
         run(tmp_path / "nowhere", tmp_path / "run", 9, *start)
     assert (tmp_path / "run/arguments.json").read_text() == told
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -155,6 +156,11 @@ def _as_array(image: Any) -> NDArray[Any]:
             f"The image cannot be read as an array ({error}); give a NumPy array "
             "or save it as PNG or TIFF."
         ) from error
+    if isinstance(image, str | PurePath):
+        raise ImageError(
+            f"The image is a path, {str(image)!r}; read the file first, for instance "
+            "with skimage.io.imread, and give the array."
+        )
     if array.dtype.kind not in "biuf":
         raise ImageError(
             f"The image's dtype is {array.dtype}; give an array of bool, integers "
