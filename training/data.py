@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from skimage.io import imread
 
 from training.command import TrainingError
 
-__all__ = ["VALIDATION_EVERY", "LabelledImage", "load_split"]
+__all__ = ["VALIDATION_EVERY", "LabelledImage", "check_datasets", "load_split"]
 
 #: Every so-manieth training image of a modality is kept for validation.
 VALIDATION_EVERY = 12
@@ -94,6 +95,35 @@ def _read_eight_bit(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image).astype(np.uint8)
 
 
+def check_datasets(names: Collection[str], images: Collection[LabelledImage]) -> None:
+    """Refuse names of data sets that are not there, which may be misspelt.
+
+    Raises
+    ------
+    TrainingError
+        If a name is of no image; the message has those that there are.
+    """
+    known = sorted({image.dataset for image in images})
+    for name in names:
+        if name not in known:
+            raise TrainingError(
+                f"There is no data set {name!r}; there are {', '.join(known)}."
+            )
+
+
+def _rows(folder: Path, part: str) -> list[dict[str, str]]:
+    """Read the manifest's rows of 2D images."""
+    path = folder / "manifest.csv"
+    if not path.is_file():
+        raise TrainingError(
+            f"There is no manifest.csv in {folder}; give the folder of the images that "
+            "training/README.md describes."
+        )
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    return [row for row in rows if row["kind"] == "2d" and row["split"] == part]
+
+
 def load_split(folder: Path, split: str) -> list[LabelledImage]:
     """Read the 2D images of a split.
 
@@ -115,18 +145,8 @@ def load_split(folder: Path, split: str) -> list[LabelledImage]:
     TrainingError
         If there is no manifest in the folder.
     """
-    if not (folder / "manifest.csv").is_file():
-        raise TrainingError(
-            f"There is no manifest.csv in {folder}; give the folder of the images that "
-            "training/README.md describes."
-        )
     part = "test" if split == "test" else "train"
-    with (folder / "manifest.csv").open() as file:
-        rows = [
-            row
-            for row in csv.DictReader(file)
-            if row["kind"] == "2d" and row["split"] == part
-        ]
+    rows = _rows(folder, part)
     if split != "test":
         seen: dict[str, dict[str, int]] = {}
         chosen = []

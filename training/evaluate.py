@@ -19,7 +19,7 @@ from typing import NamedTuple
 from napari_sam3 import build_tracker
 from napari_sam3.core.tracker import Tracker
 from training.command import errors_told
-from training.data import LabelledImage, load_split
+from training.data import LabelledImage, check_datasets, load_split
 from training.figures import MOST_CLICKS
 from training.protocol import SHOWN_CLICKS, choose_images, measure
 from training.report import Evaluation
@@ -49,6 +49,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     whole_number("--clicks", default=MOST_CLICKS, help="per object, at most")
     whole_number("--objects", default=8, help="per image, at most")
     whole_number("--images", help="per data set, at most")
+    add("--dataset", action="append", help="only this one; may be repeated")
     add("--whole", action="store_true", help="no windows: one view")
     add("--hints", action="store_true", help="tell the sizes of earlier objects")
     add("--baselines", action=argparse.BooleanOptionalAction, default=True)
@@ -177,6 +178,9 @@ def main(argv: list[str] | None = None) -> None:
     """Evaluate from the command line."""
     arguments = parse_arguments(argv)
     images = load_split(arguments.data, arguments.split)
+    if arguments.dataset:
+        check_datasets(arguments.dataset, images)
+        images = [image for image in images if image.dataset in arguments.dataset]
     if arguments.images:
         images = choose_images(images, arguments.images)
     found = evaluate(arguments, images) if images else None

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from training.command import TrainingError
-from training.data import LabelledImage
 
-__all__ = ["RECIPE", "check_excluded", "check_same", "write"]
+__all__ = ["RECIPE", "check_same", "write"]
 
 #: The file in a run's folder.
 RECIPE = "arguments.json"
@@ -71,20 +69,3 @@ def _option(name: str, value: Any) -> str:
         return f"--{name}"
     values = value if isinstance(value, list) else [value]
     return " ".join(f"--{name} {one}" for one in values)
-
-
-def check_excluded(names: Collection[str], images: Collection[LabelledImage]) -> None:
-    """Refuse to leave out a data set that is not there, which may be misspelt.
-
-    Raises
-    ------
-    TrainingError
-        If a name is of no image; the message has those that there are.
-    """
-    known = sorted({image.dataset for image in images})
-    for name in names:
-        if name not in known:
-            raise TrainingError(
-                f"There is no data set {name!r} to leave out; there are "
-                f"{', '.join(known)}."
-            )

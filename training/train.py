@@ -21,7 +21,7 @@ from napari_sam3.models.nano.network import NanoNet
 from training import recipe, weights
 from training.average import follow
 from training.command import errors_told
-from training.data import LabelledImage, load_split
+from training.data import LabelledImage, check_datasets, load_split
 from training.depthwise import speed_up
 from training.losses import total_loss
 from training.rounds import ROUND_CHANCES, play
@@ -285,7 +285,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     images = load_split(arguments.data, "train")
-    recipe.check_excluded(arguments.exclude, images)
+    check_datasets(arguments.exclude, images)
     if (arguments.run / CHECKPOINT).exists():
         recipe.check_same(arguments)
     images = [image for image in images if image.dataset not in arguments.exclude]

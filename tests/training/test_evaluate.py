@@ -125,6 +125,21 @@ def test_twenty_clicks_are_the_default():
     assert evaluate.parse_arguments(["data"]).clicks == 20
 
 
+def test_one_data_set_can_be_measured(run, data_folder):
+    few = ("--clicks", "1", "--objects", "1", "--no-baselines")
+    manifest = data_folder / "manifest.csv"
+    rows = manifest.read_text()
+    other = rows.replace("test,squares,squares/1", "test,others,squares/1")
+    assert other != rows
+    manifest.write_text(other)
+    assert "| squares | 1 | 1 |" in run(*few)
+    printed = run(*few, "--dataset", "others")
+    assert "| others | 1 | 1 |" in printed
+    assert "| squares |" not in printed
+    with pytest.raises(SystemExit, match=r"no data set 'oters'; there are others, sq"):
+        run(*few, "--dataset", "oters")
+
+
 def test_nothing_to_measure_is_said(run, data_folder):
     for labels in data_folder.glob("test/*/*.labels.png"):
         Image.fromarray(np.zeros((96, 96), np.uint16)).save(labels)
