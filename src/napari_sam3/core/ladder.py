@@ -43,7 +43,7 @@ NUMBERS = (
 
 #: What every doubling of the window costs an answer where nothing better is known.
 _DOUBLING_HANDICAP = 0.05
-_LARGEST_ODDS = 6.0
+_LARGEST_LOG_ODDS = 6.0
 
 
 class Ladder(NamedTuple):
@@ -87,17 +87,17 @@ class Ladder(NamedTuple):
         ndarray of shape (L, M, len(NUMBERS)) and dtype float32
             All of about unit size, in the order of `NUMBERS`.
         """
-        odds = _odds(self.scores)
+        log_odds = _log_odds(self.scores)
         columns = [
-            odds,
-            np.broadcast_to(np.arange(odds.shape[1]) == 0, odds.shape),
-            np.broadcast_to(_doublings(self.windows)[:, None] / 3, odds.shape),
+            log_odds,
+            np.broadcast_to(np.arange(log_odds.shape[1]) == 0, log_odds.shape),
+            np.broadcast_to(_doublings(self.windows)[:, None] / 3, log_odds.shape),
             *self._extents(),
-            *self._agreements(odds),
-            odds - odds.max(1, keepdims=True),
-            odds - odds.max(),
+            *self._agreements(log_odds),
+            log_odds - log_odds.max(1, keepdims=True),
+            log_odds - log_odds.max(),
             np.minimum(self.contradicted, 4),
-            np.full(odds.shape, np.log2(self.clicks + 1) / 3),
+            np.full(log_odds.shape, np.log2(self.clicks + 1) / 3),
         ]
         return np.stack(columns, -1).astype(np.float32)
 
@@ -120,19 +120,19 @@ class Ladder(NamedTuple):
             steep / np.maximum(near.sum((2, 3)), 1),
         ]
 
-    def _agreements(self, odds: _Floats) -> list[_Floats]:
+    def _agreements(self, log_odds: _Floats) -> list[_Floats]:
         """Compare each mask with those of the next finer and coarser windows."""
         overlap = self._overlaps()
-        zero = np.zeros((1, odds.shape[1]), np.float32)
+        zero = np.zeros((1, log_odds.shape[1]), np.float32)
         finer, coarser = overlap.max(1), overlap.max(2)  # over the other's masks
         best_finer, best_coarser = overlap.argmax(1), overlap.argmax(2)
         return [
             np.concatenate([zero, finer]),
             np.concatenate([zero, overlap[:, 0]]),
-            np.concatenate([zero, np.take_along_axis(odds[:-1], best_finer, 1)]),
+            np.concatenate([zero, np.take_along_axis(log_odds[:-1], best_finer, 1)]),
             np.concatenate([coarser, zero]),
             np.concatenate([overlap[:, :, 0], zero]),
-            np.concatenate([np.take_along_axis(odds[1:], best_coarser, 1), zero]),
+            np.concatenate([np.take_along_axis(log_odds[1:], best_coarser, 1), zero]),
         ]
 
     def _overlaps(self) -> _Floats:
@@ -156,11 +156,11 @@ def _doublings(windows: list[Window]) -> _Floats:
     return np.log2(sides / LADDER[0])
 
 
-def _odds(scores: _Floats) -> _Floats:
+def _log_odds(scores: _Floats) -> _Floats:
     """Return the logits of probabilities, within ±6."""
     safe = np.clip(scores, 1e-4, 1 - 1e-4)
-    odds = np.log(safe / (1 - safe))
-    return np.clip(odds, -_LARGEST_ODDS, _LARGEST_ODDS).astype(np.float32)
+    log_odds = np.log(safe / (1 - safe))
+    return np.clip(log_odds, -_LARGEST_LOG_ODDS, _LARGEST_LOG_ODDS).astype(np.float32)
 
 
 def handicapped(ladder: Ladder) -> _Floats:
