@@ -106,9 +106,8 @@ def check_datasets(names: Collection[str], images: Collection[LabelledImage]) ->
     known = sorted({image.dataset for image in images})
     for name in names:
         if name not in known:
-            raise TrainingError(
-                f"There is no data set {name!r}; there are {', '.join(known)}."
-            )
+            there = f"there are {', '.join(known)}" if known else "there are no images"
+            raise TrainingError(f"There is no data set {name!r}; {there}.")
 
 
 def _rows(folder: Path, part: str) -> list[dict[str, str]]:

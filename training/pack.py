@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from napari_sam3.models.nano.network import NanoNet
@@ -44,11 +45,9 @@ def pack(source: Path, target: Path, metadata: dict[str, str]) -> int:
 
     Raises
     ------
-    RuntimeError
-        If the tensors are not exactly the network's.
     TrainingError
-        If the ranking of a ladder is not among them, or the file would be larger than
-        the wheel may carry.
+        If the tensors are not exactly the network's, its ranking included, or the file
+        would be larger than the wheel may carry.
     """
     state = weights.read(source)
     if not any(name.startswith("ranking.") for name in state):
@@ -56,9 +55,12 @@ def pack(source: Path, target: Path, metadata: dict[str, str]) -> int:
             f"{source} cannot rank the masks of a ladder; teach it with "
             "training.ranking, and pack what that writes."
         )
-    NanoNet().load_state_dict(state)  # nothing missing, nothing extra
+    try:
+        NanoNet().load_state_dict(state)
+    except RuntimeError as error:  # something missing, or extra
+        raise TrainingError(f"{source} is not of this network: {error}") from error
     half = {name: _shrink(name, tensor) for name, tensor in state.items()}
-    size = sum(tensor.nbytes for tensor in half.values())
+    size = len(save(half, metadata))
     if size > MAX_BYTES:
         raise TrainingError(
             f"{size} bytes are more than the {MAX_BYTES} that the wheel may carry; "

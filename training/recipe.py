@@ -20,7 +20,11 @@ _KEPT = ("start", "batch", "rate", "synthetic", "planes", "scratch", "exclude")
 
 def write(arguments: argparse.Namespace) -> None:
     """Write down the options of a run."""
-    (arguments.run / RECIPE).write_text(json.dumps(_told(arguments), indent=1))
+    path: Path = arguments.run / RECIPE
+    told = _told(arguments)
+    if told["start"] is None and path.exists():  # it goes on
+        told["start"] = json.loads(path.read_text())["start"]
+    path.write_text(json.dumps(told, indent=1))
 
 
 def check_same(arguments: argparse.Namespace) -> None:
@@ -41,10 +45,12 @@ def check_same(arguments: argparse.Namespace) -> None:
         return
     begun = json.loads(path.read_text())
     now = _told(arguments)
+    if now["start"] is None:  # a run that goes on needs none
+        begun.pop("start", None)
     other = [
         _option(name, begun[name])
         for name in _KEPT
-        if name in begun and begun[name] != now[name]
+        if name in begun and str(begun[name]) != str(now[name])
     ]
     if other:
         raise TrainingError(
@@ -55,10 +61,11 @@ def check_same(arguments: argparse.Namespace) -> None:
 
 def _told(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return options as JSON has them."""
-    return {
-        name: str(value) if isinstance(value, Path) else value
+    told = {
+        name: str(value.resolve()) if isinstance(value, Path) else value
         for name, value in vars(arguments).items()
     }
+    return told | {"exclude": sorted(arguments.exclude)}
 
 
 def _option(name: str, value: Any) -> str:

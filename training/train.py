@@ -158,7 +158,11 @@ class Trainer:
         self.run: Path = arguments.run
         self.run.mkdir(parents=True, exist_ok=True)
         scratch = arguments.scratch
-        network = network or build_network(arguments.start, scratch=scratch)
+        # A run that goes on has its own weights.
+        goes_on = self._checkpoint.exists()
+        network = network or build_network(
+            None if goes_on else arguments.start, scratch=scratch or goes_on
+        )
         self.network = prepare(network, scratch=scratch)
         self.average = AveragedModel(
             self.network, multi_avg_fn=follow, use_buffers=True
@@ -194,10 +198,18 @@ class Trainer:
     def _forget_later_rows(self) -> None:
         """Drop the log of steps that are lost, and will be made again."""
         path = self.run / LOG
-        if path.exists():
-            head, *rows = path.read_text().splitlines(keepends=True)
-            made = [row for row in rows if int(row.split(",", 1)[0]) <= self.step]
-            path.write_text("".join([head, *made]))
+        if not path.exists():
+            return
+        with path.open(newline="") as file:
+            head, *rows = file.read().splitlines(keepends=True) or [""]
+        fields = head.count(",")
+        # The last row may be cut anywhere.
+        whole = [row for row in rows if row.endswith("\n") and row.count(",") == fields]
+        made = [row for row in whole if int(row.split(",", 1)[0]) <= self.step]
+        partial = path.with_suffix(".partial")
+        with partial.open("w", newline="") as file:
+            file.write("".join([head, *made]))
+        partial.replace(path)
 
     @property
     def is_done(self) -> bool:
@@ -267,7 +279,7 @@ class Trainer:
 
     def _log(self, row: dict[str, float]) -> None:
         path = self.run / LOG
-        fresh = not path.exists()
+        fresh = not path.exists() or not path.stat().st_size
         with path.open("a", newline="") as file:
             writer = csv.DictWriter(file, row)
             if fresh:

@@ -50,6 +50,7 @@ def write(
         Bytes written.
     """
     partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
     partial.touch()
     mode = partial.stat().st_mode  # safetensors lets only the owner read
     save_file({k: v.contiguous() for k, v in state.items()}, partial, metadata)

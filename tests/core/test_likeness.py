@@ -50,7 +50,7 @@ def true_likeness(masks: list[Candidate]) -> NDArray[np.float64]:
 def test_masks_of_all_windows_are_compared():
     shapes = [disc(11), disc(18), disc(9, 108), disc(30, 90, 110)]
     masks = [drawn(shape, grid) for grid in GRIDS[:4] for shape in shapes]
-    true, told = true_likeness(masks), likeness(masks, GRIDS)
+    true, told = true_likeness(masks), likeness(masks)
     assert told.shape == true.shape
     assert told.dtype == np.float32
     assert told == pytest.approx(told.T)
@@ -70,13 +70,13 @@ def test_masks_of_all_windows_are_compared():
 def test_the_same_object_in_windows_of_other_sizes_is_one_answer(shape, grids):
     masks = [drawn(shape, GRIDS[index]) for index in grids]
     assert true_likeness(masks)[0, 1] > 0.9
-    assert likeness(masks, GRIDS)[0, 1] > 0.88
+    assert likeness(masks)[0, 1] > 0.88
 
 
 def test_masks_of_windows_that_are_not_of_the_ladder_are_compared_as_well():
     closer = drawn(disc(18), Grid(70, 74, 61.2, 61.2, CELLS, CELLS))
     masks = [closer, drawn(disc(18), GRIDS[1]), drawn(disc(12), GRIDS[0])]
-    assert likeness(masks, GRIDS) == pytest.approx(true_likeness(masks), abs=0.04)
+    assert likeness(masks) == pytest.approx(true_likeness(masks), abs=0.04)
 
 
 def test_masks_that_do_not_meet_and_empty_ones_are_unlike():
@@ -85,7 +85,7 @@ def test_masks_that_do_not_meet_and_empty_ones_are_unlike():
         for grid in GRIDS[:2]
         for shape in (disc(9, 90), disc(9, 110), disc(-9))
     ]
-    told = likeness(masks, GRIDS)
+    told = likeness(masks)
     assert told[0, 1] == told[1, 0] == told[0, 4] == 0
     assert told[0, 0] == told[1, 1] == pytest.approx(1)
     assert told[0, 3] > 0.9
@@ -94,7 +94,21 @@ def test_masks_that_do_not_meet_and_empty_ones_are_unlike():
 
 def test_what_lies_beyond_a_window_counts_in_the_larger_one():
     masks = [drawn(lambda rows, cols: 0 * (rows + cols) - 1, grid) for grid in GRIDS]
-    told = likeness(masks[:3], GRIDS)
+    told = likeness(masks[:3])
     assert told == pytest.approx(
         np.array([[1, 1 / 4, 1 / 16], [1 / 4, 1, 1 / 4], [1 / 16, 1 / 4, 1]]), abs=0.01
     )
+
+
+@pytest.mark.parametrize("radius", [6, 10, 20])
+def test_small_masks_in_large_windows_are_compared_where_one_is_seen_closer(radius):
+    # Clicks far apart: no window of the ladder is smaller than 1280.
+    ladder = ladder_windows(np.array([[100, 100], [100, 900]]), (1000, 1000))
+    closer = Grid(100 - 2 * radius, 100 - 2 * radius, *[4 * radius] * 2, CELLS, CELLS)
+    shapes = [disc(radius), disc(radius), disc(radius, 100 + radius)]
+    masks = [drawn(shape, closer) for shape in shapes]
+    masks += [drawn(disc(300, 500, 500), one.grid(CELLS, CELLS)) for one in ladder]
+    told = likeness(masks)
+    assert told[0, 1] == pytest.approx(1)
+    assert told[0, 2] == pytest.approx(true_likeness(masks[:3])[0, 2], abs=0.05)
+    assert told[0, 3] < 0.05

@@ -20,7 +20,6 @@ from napari_sam3.core.ladder import Ladder, handicapped
 from napari_sam3.core.likeness import likeness
 from napari_sam3.core.picture import ArrayPicture
 from napari_sam3.core.prompt import Prompt
-from napari_sam3.core.resample import Grid
 from napari_sam3.core.search import WindowSearch, earlier_mask
 from napari_sam3.core.window_decoder import WindowAnswers, WindowPrompt
 from napari_sam3.core.windows import PADDING_VALUE, Window
@@ -360,6 +359,27 @@ def test_clicks_are_followed_without_an_earlier_mask_too(decoder, parts):
         assert mask.map.holds(prompt.points).tolist() == [True, False, True]
 
 
+class LosingDecoder(ScriptedDecoder):
+    """Sees nothing closer."""
+
+    def decode_windows(
+        self, pixels: NDArray[np.uint8], prompts: Sequence[WindowPrompt]
+    ) -> WindowAnswers:
+        found = super().decode_windows(pixels, prompts)
+        if len(self.calls) > 1:
+            found.logits[:] = -10
+        return found
+
+
+def test_a_closer_look_that_loses_the_click_is_not_taken():
+    image = ArrayPicture(np.zeros((200, 200, 3), np.uint8))
+    decoder = LosingDecoder([0.9, 0.5, 0.5])
+    ((found,),) = WindowSearch(decoder).find(image, [click(100, 100)], 1)
+    assert len(decoder.calls) == 2
+    assert (found.map.logits > 0).sum() == 16**2
+    assert found.score == pytest.approx(0.9)
+
+
 def test_one_click_on_nothing_finds_nothing():
     image = ArrayPicture(np.zeros((200, 200, 3), np.uint8))
     (masks,) = WindowSearch(BlindDecoder()).find(image, [click(100, 100)], 3)
@@ -369,9 +389,9 @@ def test_one_click_on_nothing_finds_nothing():
 def test_other_candidates_are_compared_with_the_mask_as_it_is_seen_closer(monkeypatch):
     compared: list[list[int]] = []
 
-    def record(masks: list[Candidate], grids: list[Grid]) -> NDArray[np.float32]:
+    def record(masks: list[Candidate]) -> NDArray[np.float32]:
         compared.append([mask.map.grid.height for mask in masks])
-        return likeness(masks, grids)
+        return likeness(masks)
 
     monkeypatch.setattr(search, "likeness", record)
     image = ArrayPicture(np.zeros((200, 200, 3), np.uint8))
@@ -705,7 +725,7 @@ def test_a_size_hint_can_make_another_scale_win(hint, side, score):
 def test_a_hint_neither_widens_a_mask_nor_leads_below_nothing():
     hint = SizeHint(sizes_px=(4000, 4000, 4000), view_px=80000)
     image = ArrayPicture(np.zeros((200, 240, 3), np.uint8))
-    for score, told in ((0.95, 0.45), (0.31, 0.0)):
+    for score, rating in ((0.95, 0.45), (0.31, -0.19)):
         areas = []
         for size_hint in (None, hint):
             prompt = Prompt([MIDDLE], [1], size_hint=size_hint)
@@ -715,8 +735,17 @@ def test_a_hint_neither_widens_a_mask_nor_leads_below_nothing():
             areas.append(int((found.map.logits > 0).sum()))
         assert areas[0] == areas[1]
         assert found.score == pytest.approx(score)
-        assert found.rating == pytest.approx(told, abs=0.01)
-        assert found.to_prediction((200, 240), 256).score == found.rating
+        assert found.rating == pytest.approx(rating, abs=0.01)
+        assert found.to_prediction((200, 240), 256).score == max(found.rating, 0)
+
+
+def test_the_better_of_two_masks_of_wrong_sizes_is_chosen():
+    hint = SizeHint(sizes_px=(4000, 4000, 4000), view_px=80000)
+    decoder = ScriptedDecoder([0.45, 0.48, 0.1, 0.1])
+    decoder.rank = lambda ladder: ladder.scores
+    prompt = Prompt([MIDDLE], [1], size_hint=hint)
+    ((found,),) = WindowSearch(decoder).find(PICTURE, [prompt], 1)
+    assert found.map.grid.height == round(1.7 * 40)  # the middle of 80 pixels
 
 
 def test_a_hint_changes_no_score_of_a_box():

@@ -137,6 +137,51 @@ def test_options_are_told_as_they_are_given(
     recipe.check_same(train.parse_arguments([*command, *begun, "--steps", "9"]))
 
 
+def test_a_run_goes_on_without_the_weights_that_it_began_with(
+    data_folder, tmp_path, random_weights
+):
+    begun = tmp_path / "begun.safetensors"
+    begun.write_bytes(random_weights.read_bytes())
+    run(data_folder, tmp_path / "run", 1, "--start", str(begun))
+    begun.unlink()
+    assert run(data_folder, tmp_path / "run", 2) == [1, 2]
+    told = json.loads((tmp_path / "run/arguments.json").read_text())
+    assert told["start"] == str(begun)
+    assert run(data_folder, tmp_path / "run", 3, "--start", str(begun)) == [1, 2, 3]
+
+
+def test_order_and_spelling_of_options_do_not_matter(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    begun = ["DATA", "run", "--exclude", "a", "--exclude", "b", "--start", "w"]
+    recipe.write(train.parse_arguments(begun))
+    now = ["DATA", "run", "--exclude", "b", "--exclude", "a"]
+    recipe.check_same(train.parse_arguments([*now, "--start", str(tmp_path / "w")]))
+
+
+def test_a_recipe_of_words_is_understood(tmp_path):
+    arguments = train.parse_arguments(["DATA", str(tmp_path), "--exclude", "a"])
+    words = {name: str(value) for name, value in vars(arguments).items()}
+    (tmp_path / "arguments.json").write_text(json.dumps(words))
+    recipe.check_same(arguments)
+
+
+@pytest.mark.parametrize("cut", ["", "\r\n", "2", "3,1.5,1,0.5,0.5,0.5\r\n"])
+def test_a_log_may_end_anywhere(data_folder, tmp_path, random_weights, cut):
+    start = ("--start", str(random_weights))
+    assert run(data_folder, tmp_path / "run", 1, *start) == [1]
+    with (tmp_path / "run/log.csv").open("a", newline="") as file:
+        file.write(cut)
+    assert run(data_folder, tmp_path / "run", 2, *start) == [1, 2]
+
+
+def test_an_empty_log_is_begun_anew(data_folder, tmp_path, random_weights):
+    start = ("--start", str(random_weights))
+    run(data_folder, tmp_path / "run", 1, *start)
+    (tmp_path / "run/log.csv").write_text("")
+    assert run(data_folder, tmp_path / "run", 2, *start) == [2]
+
+
 def test_steps_that_are_lost_are_logged_once(data_folder, tmp_path, random_weights):
     start = ("--start", str(random_weights), "--save-every", "2")
     assert run(data_folder, tmp_path / "run", 2, *start) == [1, 2]

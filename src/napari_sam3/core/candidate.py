@@ -78,8 +78,8 @@ class Candidate:
 
     @property
     def rating(self) -> float:
-        """What the mask is chosen by, and what is told of it: 0 to 1."""
-        return max(self.score - self.penalty, 0.0)
+        """What the mask is chosen by; below 0 if more speaks against it than for it."""
+        return self.score - self.penalty
 
     def widened(self) -> Candidate:
         """Return the mask whose expected IoU is highest, not that of likely cells.
@@ -106,7 +106,7 @@ class Candidate:
                 logits, grid, Grid(row0, col0, height, width, height, width)
             ),
             bbox=(row0, col0, row1, col1),
-            score=self.rating,
+            score=max(self.rating, 0.0),
             low_res=resample(logits, grid, Grid(0, 0, *shape, low_res, low_res)),
             seen=(row0, col0, row1, col1),
         )
@@ -205,7 +205,7 @@ def _overlaps(masks: list[Candidate]) -> NDArray[np.float32]:
 
 
 def _overlap(first: LogitMap, second: LogitMap) -> float:
-    """Return the IoU of two masks of different windows, on the finer one's cells."""
+    """Return the IoU of two masks, in cells of the box around both."""
     one, two = first.bounds(), second.bounds()
     if one is None or two is None:
         return float(one is two)

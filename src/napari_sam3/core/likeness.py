@@ -1,8 +1,8 @@
-"""How alike masks are that concentric windows of several sizes show."""
+"""How alike masks are that windows of several sizes show."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -57,22 +57,21 @@ class _Places(NamedTuple):
         return held
 
 
-def likeness(masks: Sequence[Candidate], grids: Sequence[Grid]) -> _Floats:
+def likeness(masks: Sequence[Candidate]) -> _Floats:
     """Compare masks of whichever windows.
 
     Parameters
     ----------
     masks : sequence of Candidate
-        N of them; neighbours of the same grid are compared at once.
-    grids : sequence of Grid
-        Windows around one place, of rising size. What lies beyond them is not seen.
+        N of them; neighbours of the same grid are drawn at once.
 
     Returns
     -------
     ndarray of shape (N, N) and dtype float32
-        Their IoUs, at 32 x 32 places of each window. An empty mask is like none.
+        Their IoUs, at 32 x 32 places of each mask's window, but for what a smaller
+        window shows. A mask that is empty, or lies between the places, is like none.
     """
-    places = _spread(grids)
+    places = _spread({mask.map.grid for mask in masks})
     held = np.concatenate(
         [
             places.held_by(np.stack([mask.map.logits for mask in own]), grid)
@@ -85,22 +84,25 @@ def likeness(masks: Sequence[Candidate], grids: Sequence[Grid]) -> _Floats:
     return np.asarray(common / np.maximum(either, 1e-6), np.float32)
 
 
-def _spread(grids: Sequence[Grid]) -> _Places:
-    """Spread places over windows, in each where the one before shows nothing."""
+def _spread(grids: Iterable[Grid]) -> _Places:
+    """Spread places over windows, in each where no smaller one shows anything."""
     middles = (np.arange(_PLACES) + 0.5) / _PLACES
     parts: list[tuple[_Floats, _Floats, _Floats]] = []
-    finer = Grid(0, 0, 0, 0, 0, 0)
-    for grid in grids:
+    by_size = sorted(grids, key=lambda grid: grid.height)
+    for order, grid in enumerate(by_size):
         row, col = np.meshgrid(
             (grid.row0 + middles * grid.height).astype(np.float32),
             (grid.col0 + middles * grid.width).astype(np.float32),
             indexing="ij",
         )
-        down, right = row - finer.row0, col - finer.col0
-        new = (down < 0) | (down > finer.height) | (right < 0) | (right > finer.width)
+        new = np.ones(row.shape, np.bool_)
+        for finer in by_size[:order]:
+            down, right = row - finer.row0, col - finer.col0
+            new &= (np.minimum(down, right) < 0) | (
+                (down > finer.height) | (right > finer.width)
+            )
         area = np.full(row.shape, grid.height * grid.width / _PLACES**2, np.float32)
         parts.append((row[new], col[new], area[new]))
-        finer = grid
     return _Places(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 

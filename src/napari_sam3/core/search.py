@@ -27,6 +27,7 @@ from napari_sam3.core.window_decoder import (
     Look,
     Seen,
     WindowDecoder,
+    contradicted,
     decode_looks,
     describe,
     doubted,
@@ -65,29 +66,32 @@ class _Plan(NamedTuple):
 
 
 class _Ranked(NamedTuple):
-    """The masks of a ladder's windows, each with its score, and the windows' grids."""
+    """The masks of a ladder's windows, each with its score."""
 
     masks: list[Candidate]
-    grids: list[Grid]
 
     @property
     def best(self) -> int:
         """Index of the mask that is looked at again, and then comes first."""
         return max(range(len(self.masks)), key=lambda index: self.masks[index].rating)
 
-    def refined(self, closer: Seen) -> _Ranked:
+    def refined(self, closer: Seen, prompt: Prompt) -> _Ranked:
         """Put the closer look's mask in the place of the best, with its score.
 
         Seen by itself in a window that fits, a colony scores as well as a cell: a
-        closer look makes masks better, not the choice.
+        closer look makes masks better, not the choice. One that loses clicks makes
+        nothing better.
         """
         masks = self.masks.copy()
-        masks[self.best] = replace(masks[self.best], map=closer.masks[0].map)
-        return self._replace(masks=masks)
+        best = masks[self.best]
+        new = replace(best, map=closer.masks[0].map)
+        if contradicted(new, prompt) <= contradicted(best, prompt):
+            masks[self.best] = new
+        return _Ranked(masks)
 
     def choose(self, count: int) -> list[Candidate]:
         """Return the best masks that differ."""
-        known = likeness(self.masks, self.grids) if count > 1 else None
+        known = likeness(self.masks) if count > 1 else None
         return distinct(self.masks, count, known)
 
 
@@ -137,11 +141,11 @@ class WindowSearch:
         ]
         closer = iter(self._decode(picture, looks, self.decoder.closer_size))
         return [
-            _settled(ladder.refined(next(closer)).choose(count), plan)
+            _settled(ladder.refined(next(closer), prompt).choose(count), plan)
             if wanted
             else distinct(own, count)
-            for wanted, plan, ladder, own in zip(
-                searched, plans, ladders, fitted, strict=True
+            for prompt, wanted, plan, ladder, own in zip(
+                prompts, searched, plans, ladders, fitted, strict=True
             )
         ]
 
@@ -171,7 +175,7 @@ class WindowSearch:
     def _rank(self, looks: list[Look], seen: list[Seen]) -> _Ranked:
         """Score masks of all sizes beside each other, hints included."""
         if not looks:
-            return _Ranked([], [])
+            return _Ranked([])
         prompt = looks[0].prompt
         windows = [look.window for look in looks]
         ladder = describe(prompt, windows, seen)
@@ -186,7 +190,7 @@ class WindowSearch:
             for row, marks, areas in zip(seen, scores, sizes, strict=True)
             for mask, score, size in zip(row.masks, marks, areas, strict=True)
         ]
-        return _Ranked(masks, [row[0].map.grid for row, _ in seen])
+        return _Ranked(masks)
 
 
 def earlier_mask(prompt: Prompt, shape: tuple[int, int]) -> LogitMap | None:
