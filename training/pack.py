@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from napari_sam3.core.files import write_atomically
 from napari_sam3.models.nano.network import NanoNet
 from training import weights
 from training.command import TrainingError, errors_told
@@ -60,13 +61,15 @@ def pack(source: Path, target: Path, metadata: dict[str, str]) -> int:
     except RuntimeError as error:  # something missing, or extra
         raise TrainingError(f"{source} is not of this network: {error}") from error
     half = {name: _shrink(name, tensor) for name, tensor in state.items()}
-    size = len(save(half, metadata))
+    content = save(half, metadata)
+    size = len(content)
     if size > MAX_BYTES:
         raise TrainingError(
             f"{size} bytes are more than the {MAX_BYTES} that the wheel may carry; "
             "train a smaller network."
         )
-    return weights.write(half, target, metadata)
+    write_atomically(target, lambda file: file.write(content))
+    return size
 
 
 def _shrink(name: str, tensor: Tensor) -> Tensor:

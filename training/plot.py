@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.train import LOG
+from training.recipe import LOG
 
 __all__ = ["read_log", "smooth"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from training.command import TrainingError
 
-__all__ = ["RECIPE", "check_same", "write"]
+__all__ = ["LOG", "RECIPE", "check_same", "write"]
 
-#: The file in a run's folder.
-RECIPE = "arguments.json"
+#: The files in a run's folder with its options, and with a row for each step.
+RECIPE, LOG = "arguments.json", "log.csv"
 #: What its optimizer and its pictures remember; a change would be told, but not done.
 #: Copies of a run may go on with other seeds, and any may take longer.
 _KEPT = ("start", "batch", "rate", "synthetic", "planes", "scratch", "exclude")

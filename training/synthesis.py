@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from napari_sam3.core.files import write_atomically
 from training.adherent import adherent
 from training.camera import render
 from training.colonies import bacteria, cocci, yeasts
@@ -82,15 +83,10 @@ def draw_synthetic(count: int, cache: Path) -> list[LabelledImage]:
     """Draw procedural images once per run folder; the cache is whole or not there."""
     if not cache.exists():
         drawn = [synthesize(np.random.default_rng((7, i))) for i in range(count)]
-        partial = cache.with_suffix(".partial")
-        # An open file, as savez would add .npz to the name.
-        with partial.open("wb") as file:
-            np.savez(
-                file,
-                images=np.stack([image for image, _ in drawn]),
-                labels=np.stack([labels for _, labels in drawn]),
-            )
-        partial.replace(cache)
+        images, labels = (np.stack(part) for part in zip(*drawn, strict=True))
+        write_atomically(
+            cache, lambda file: np.savez(file, images=images, labels=labels)
+        )
     with np.load(cache) as stored:
         pairs = zip(stored["images"], stored["labels"], strict=True)
         return [LabelledImage.build(image, labels) for image, labels in pairs]

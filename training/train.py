@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from napari_sam3.core.files import write_atomically
 from napari_sam3.models.nano.encoder import load_imagenet
 from napari_sam3.models.nano.network import NanoNet
 from training import recipe, weights
@@ -35,8 +36,6 @@ _ENCODER_SHARE = 0.15
 _WARMUP_STEPS = 150
 #: The file of a run's folder from which it goes on.
 CHECKPOINT = "checkpoint.pt"
-#: The file of a run's folder with a row for each step.
-LOG = "log.csv"
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -197,7 +196,7 @@ class Trainer:
 
     def _forget_later_rows(self) -> None:
         """Drop the log of steps that are lost, and will be made again."""
-        path = self.run / LOG
+        path = self.run / recipe.LOG
         if not path.exists():
             return
         with path.open(newline="") as file:
@@ -206,10 +205,8 @@ class Trainer:
         # The last row may be cut anywhere.
         whole = [row for row in rows if row.endswith("\n") and row.count(",") == fields]
         made = [row for row in whole if int(row.split(",", 1)[0]) <= self.step]
-        partial = path.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
-            file.write("".join([head, *made]))
-        partial.replace(path)
+        kept = "".join([head, *made]).encode()
+        write_atomically(path, lambda file: file.write(kept))
 
     @property
     def is_done(self) -> bool:
@@ -228,9 +225,7 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
         }
-        partial = self._checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self._checkpoint)
+        write_atomically(self._checkpoint, lambda file: torch.save(state, file))
         averaged = self.average.module.state_dict()
         weights.write(averaged, self.run / "weights.safetensors")
 
@@ -278,7 +273,7 @@ class Trainer:
                 break
 
     def _log(self, row: dict[str, float]) -> None:
-        path = self.run / LOG
+        path = self.run / recipe.LOG
         fresh = not path.exists() or not path.stat().st_size
         with path.open("a", newline="") as file:
             writer = csv.DictWriter(file, row)

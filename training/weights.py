@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from napari_sam3.core.errors import CheckpointError
+from napari_sam3.core.files import write_atomically
 
 __all__ = ["read", "write"]
 
@@ -32,7 +33,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 def write(
     state: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
-) -> int:
+) -> None:
     """Write tensors, all at once or not at all, for all who may read other files.
 
     Parameters
@@ -44,16 +45,11 @@ def write(
     metadata : dict of str to str, optional
         Kept in the file's header.
 
-    Returns
-    -------
-    int
-        Bytes written.
+    Raises
+    ------
+    FileError
+        If the disk is full, for example; an earlier file stays.
     """
-    partial = path.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    partial.touch()
-    mode = partial.stat().st_mode  # safetensors lets only the owner read
-    save_file({k: v.contiguous() for k, v in state.items()}, partial, metadata)
-    partial.chmod(mode)
-    partial.replace(path)
-    return path.stat().st_size
+    # A file of safetensors' own could be read by its owner alone.
+    content = save({k: v.contiguous() for k, v in state.items()}, metadata)
+    write_atomically(path, lambda file: file.write(content))

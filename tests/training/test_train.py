@@ -70,7 +70,7 @@ def test_a_run_is_continued_where_it_stopped(data_folder, tmp_path):
     assert seconds == sorted(seconds)
     assert all(float(row["plain"]) > 0 for row in read_log(folder))
     assert json.loads((folder / "arguments.json").read_text())["steps"] == 5
-    assert not list(folder.glob("*.partial"))
+    assert [*folder.glob(".*"), *folder.glob("*.partial")] == []
 
 
 def test_a_resumed_run_has_all_of_its_state(data_folder, tmp_path, random_weights):

@@ -141,7 +141,7 @@ class WindowSearch:
         ]
         closer = iter(self._decode(picture, looks, self.decoder.closer_size))
         return [
-            _settled(ladder.refined(next(closer), prompt).choose(count), plan)
+            _settled(ladder.refined(next(closer), prompt).choose(count), prompt, plan)
             if wanted
             else distinct(own, count)
             for prompt, wanted, plan, ladder, own in zip(
@@ -248,12 +248,11 @@ def _is_better(ladder: list[Candidate], fitted: list[Candidate]) -> bool:
     return max(m.rating for m in ladder) > max(m.rating for m in fitted)
 
 
-def _settled(masks: list[Candidate], plan: _Plan) -> list[Candidate]:
+def _settled(masks: list[Candidate], prompt: Prompt, plan: _Plan) -> list[Candidate]:
     """Widen first answers, but no corrections, and let several clicks be followed.
 
     One click on nothing is no reason to find something.
     """
-    prompt = plan.ladder[0].prompt
     if plan.fitted is None or plan.fitted.earlier is None:
         masks = [mask.widened() for mask in masks]
     return masks if len(prompt.points) == 1 else [obey(m, prompt) for m in masks]
