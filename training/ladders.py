@@ -18,6 +18,7 @@ from napari_sam3.core.window_decoder import Seen, WindowPrompt, describe
 from napari_sam3.core.windows import Window, ladder_windows
 from napari_sam3.models.nano.tracker import NanoTracker
 from training.augment import change_appearance
+from training.command import TrainingError
 from training.data import LabelledImage
 from training.places import click_inside, covered, read_labels
 from training.sampling import MODALITY_WEIGHTS
@@ -161,12 +162,25 @@ def collect(
     Returns
     -------
     Ladders
+
+    Raises
+    ------
+    TrainingError
+        If no ladder is asked for, or no image has a labelled object.
     """
+    if count < 1:
+        raise TrainingError(
+            "There is no ladder to collect: ask for at least one for each worker."
+        )
     rng = np.random.default_rng((seed, 77))
     groups: dict[str, list[LabelledImage]] = {}
     for image in images:
         if len(image.ids):
             groups.setdefault(image.modality, []).append(image)
+    if not groups:
+        raise TrainingError(
+            "No image has a labelled object to click on: check the data folder."
+        )
     weights = np.array([MODALITY_WEIGHTS[name] for name in groups])
     names = rng.choice(len(groups), count, p=weights / weights.sum())
     rows = []

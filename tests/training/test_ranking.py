@@ -13,6 +13,7 @@ from napari_sam3.core.windows import Window, ladder_windows
 from napari_sam3.models.nano.ranking import LadderHead
 from training import ladders as ladders_module
 from training import ranking
+from training.command import TrainingError
 from training.data import LabelledImage
 from training.ladders import Ladders, collect, overlaps
 from training.ranking import calibrate, choose, learn, loss
@@ -98,6 +99,18 @@ def test_overlaps_are_with_the_whole_object(window, expected):
     found = overlaps(image, 0, window, logits)
     assert found == pytest.approx(counted, abs=1e-6)
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("images", "count", "said"),
+    [
+        ([squares()], 0, "at least one for each worker"),
+        ([], 3, "No image has a labelled object"),
+    ],
+)
+def test_nothing_to_collect_is_told(images, count, said):
+    with pytest.raises(TrainingError, match=said):
+        collect(KnowingTracker(), images, count, 0)
 
 
 def test_collected_ladders_know_the_overlaps_of_their_masks(monkeypatch):
